@@ -342,6 +342,8 @@ struct hook_conf {
  */
 const char *config_passes_over(const struct stage_conf *stage, const struct template_values *person,
                                const char *const *orgs);
+/* Equal texts for equal conditions. */
+void config_put_conditions(struct buf *out, const struct stage_conf *stage);
 
 /* ---- partner organisations ---- */
 

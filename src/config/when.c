@@ -248,3 +248,28 @@ const char *config_passes_over(const struct stage_conf *stage, const struct temp
     }
     return NULL;
 }
+
+static void put_patterns(struct buf *out, const char *name, const char *const *patterns)
+{
+    for (; patterns && *patterns; patterns++)
+        buf_printf(out, " %s %zu:%s", name, strlen(*patterns), *patterns);
+}
+
+static void put_conditions(struct buf *out, const char *which, const struct conditions *c)
+{
+    if (!c)
+        return;
+    buf_printf(out, " %s", which);
+    put_patterns(out, "original_username", c->original_username);
+    put_patterns(out, "original_email", c->original_email);
+    put_patterns(out, "original_name", c->original_name);
+    put_patterns(out, "org", c->org);
+    if (c->user_id)
+        buf_printf(out, " user_id %d", (int)c->user_id);
+}
+
+void config_put_conditions(struct buf *out, const struct stage_conf *stage)
+{
+    put_conditions(out, "when", stage->when);
+    put_conditions(out, "unless", stage->unless);
+}

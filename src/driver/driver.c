@@ -25,7 +25,7 @@
 /* How long one that has to end waits for an authority that does not answer. */
 enum { STOPPED_S = 10, STOPPED_TWICE_S = 3 };
 
-enum { SPARE_CONNECTIONS = 4 };
+enum { SPARE_CONNECTIONS = 4, ACTIONS_TEXT_MAX = 64 * 1024 * 1024 };
 
 struct driver {
     struct driver_conf conf;
@@ -35,7 +35,7 @@ struct driver {
     struct tools tools;
     struct flight flight;
     struct authority authority;
-    char actions[CALL_DIGEST_LEN + 1]; /* a digest of what the stages call */
+    char actions[CALL_DIGEST_LEN + 1]; /* a digest of what the stages call, and for whom */
     char name[65]; /* host, process id, something random, actions; the authority takes WIRE_DRIVER_NAME_MAX
                     * characters */
     atomic_uint stop_asked;
@@ -83,18 +83,19 @@ static void redraw(void *arg, int64_t now)
 
 static void digest_actions(struct driver *d)
 {
-    struct arena scratch = { 0 };
+    struct buf all;
     uint8_t sum[CRYPTO_SHA256_LEN];
-    const char *all = "";
+    buf_init(&all, ACTIONS_TEXT_MAX);
     for (size_t i = 0; i < d->config->n_stages; i++) {
-        const struct action_conf *action = &d->config->stages[i].action;
-        all = arena_printf(&scratch, "%s %s", all, d->config->stages[i].working);
-        for (size_t n = 0; n < action_calls(action); n++)
-            all = arena_printf(&scratch, "%s %s", all, action->digests[n]);
+        const struct stage_conf *stage = &d->config->stages[i];
+        buf_printf(&all, " %s", stage->working);
+        for (size_t n = 0; n < action_calls(&stage->action); n++)
+            buf_printf(&all, " %s", stage->action.digests[n]);
+        config_put_conditions(&all, stage);
     }
-    crypto_sha256(all, strlen(all), sum);
+    crypto_sha256(buf_str(&all), all.len, sum);
     crypto_hex(sum, CALL_DIGEST_LEN / 2, d->actions);
-    arena_free(&scratch);
+    buf_free(&all);
 }
 
 static void make_name(struct driver *d)

@@ -1302,6 +1302,33 @@ static const char *passed_over(const char *conditions, const struct somebody *wh
     return config_passes_over(stage, &person, who->orgs);
 }
 
+/* Drivers compare it. */
+static void test_config__conditions_have_a_text_that_tells_them_apart(void **state)
+{
+    static const char *const conditions[] = {
+        "retry: none",
+        "when: { org: [a, b] }",
+        "when: { org: [\"a org 1:b\"] }",
+        "unless: { org: [a, b] }",
+        "when: { original_name: [a, b] }",
+        "when: { user_id: known }",
+        "when: { user_id: unknown }",
+        "when: { user_id: known }\n    unless: { org: [a] }",
+    };
+    enum { N = sizeof(conditions) / sizeof(conditions[0]) };
+    const char *texts[N];
+    for (size_t i = 0; i < N; i++) {
+        struct buf text;
+        buf_init(&text, 1000);
+        config_put_conditions(
+            &text, load_stage(arena_printf(&arena, "    exec: { command: [x] }\n    %s\n", conditions[i])));
+        texts[i] = arena_strdup(&arena, buf_str(&text));
+        buf_free(&text);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(texts[i], texts[k]);
+    }
+}
+
 static void test_config__conditions_say_whom_a_stage_is_for(void **state)
 {
     static const struct somebody ada = {
@@ -1458,6 +1485,7 @@ int main(void)
         T(test_config__mail),
         T(test_config__mail_wants_tls_but_on_this_machine),
         T(test_config__conditions_say_whom_a_stage_is_for),
+        T(test_config__conditions_have_a_text_that_tells_them_apart),
         T(test_config__two_forms_of_a_name_are_one_name),
         T(test_config__hostile_patterns_are_matched_in_time),
         T(test_config__settings_and_documentation_agree),

@@ -521,6 +521,19 @@ static void test_run__a_stage_that_was_begun_is_not_skipped(void **state)
     expect_text_has(expect_report(REPORT_DONE)->response, "skipped");
 }
 
+static void test_run__only_a_driver_with_other_conditions_may_have_begun_what_is_to_be_skipped(void **state)
+{
+    open_flight("", "stages:\n" FOR_ORG("ERASING_A") STAGE_B);
+    struct claim claim = claim_of(1, "ERASING_A");
+    claim.begun = true;
+    run_begin(&flight, &claim, m.mono);
+    expect_text_has(expect_report(REPORT_DONE)->response, "skipped");
+    claim.id = 2;
+    claim.begun_otherwise = true;
+    run_begin(&flight, &claim, m.mono);
+    expect_report(REPORT_RENEWED); /* says first that other calls were begun before */
+}
+
 static void test_run__it_has_copies_of_the_persons_organizations(void **state)
 {
     open_flight("", "stages:\n" STAGE_A QUICK FOR_ORG("ERASING_C"));
@@ -790,6 +803,7 @@ int main(void)
         TEST(instructions_that_cannot_be_made_are_a_failure),
         TEST(a_stage_that_is_not_for_the_person_is_skipped),
         TEST(a_stage_that_was_begun_is_not_skipped),
+        TEST(only_a_driver_with_other_conditions_may_have_begun_what_is_to_be_skipped),
         TEST(it_has_copies_of_the_persons_organizations),
         TEST(a_stage_may_have_to_be_entered_first),
         TEST(stages_are_counted),

@@ -371,8 +371,8 @@ struct authority_conf {
     const struct authority_type *type; /* NULL: the one that the configuration names */
     void *arg;                         /* of that type */
     const char *driver_name;           /* the authority shows it to people; ends with actions */
-    const char *actions;     /* a digest of what the stages call, by which the next driver knows that it would
-                              * call     the same */
+    const char *actions;     /* a digest of what the stages call and for whom, by which the next driver knows
+                              * that it would do the same */
     const char *socket_path; /* unless config->authority says where it is */
     const char *username;    /* this person alone; NULL: all */
     int64_t cool_off_us;     /* lengthens the cool-off of a Lethe; an LMS is asked for just this one */

@@ -289,7 +289,7 @@ struct claim {
     int64_t begun_at;     /* wall clock: the stage, when it was put off before; 0: it was not */
     const char *memo;     /* of then; NULL: none */
     bool begun;           /* calls of it may have been sent that no memo tells of */
-    bool begun_otherwise; /* perhaps other calls than those of this configuration */
+    bool begun_otherwise; /* perhaps other calls than those of this configuration, or for other people */
     const char *run_key;
     struct template_values person;
     const char *const *orgs; /* end with NULL; NULL: not known */

@@ -430,6 +430,14 @@ static void set_stage(struct run *run, const char *working)
     arena_reset(&run->stage_arena);
 }
 
+/* Was it begun, perhaps when its conditions were others? A driver with these conditions that was killed in a
+ * stage that is to be skipped has called nobody. */
+static bool is_half_done(const struct run *run)
+{
+    const struct task *t = &run->task;
+    return task_is_begun(t) && (run->memo || t->at.elsewhere);
+}
+
 /* before: the claim that brings the stage back; NULL: the stage begins now. */
 static void enter_stage(struct run *run, const char *working, const struct claim *before, int64_t now)
 {
@@ -447,9 +455,8 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         run_fail(run, &lost, -1, "the driver was lost again and again");
     else if (!run->stage)
         leave_to_others(run);
-    else if (!(run->memo && task_is_begun(&run->task)) &&
-             (why = config_passes_over(run->stage, &run->task.person, run->orgs)))
-        skip(run, why); /* but what was half done when the condition was another one is done */
+    else if (!is_half_done(run) && (why = config_passes_over(run->stage, &run->task.person, run->orgs)))
+        skip(run, why);
     else if (!action_of(&run->stage->action)->start)
         begin_to_wait(run);
     else if (!run->stage->verify || !verify_go_on(run))
