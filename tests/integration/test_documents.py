@@ -6,6 +6,9 @@ import os
 import re
 
 import pytest
+import yaml
+
+from site_under_test import Site
 
 ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
 EDX = "/api/user/v1/accounts/"
@@ -150,6 +153,83 @@ def test_cancelling_by_address(example):
     update(example, "bob", "LOCKING_ACCOUNT")
     refused = example.lethe("retirement", "cancel", "bob@example.com")
     assert refused.code == 4 and "LOCKING_ACCOUNT" in refused.err, refused
+
+
+# ---- docs/open-edx.md ----
+
+def documents():
+    return [os.path.join(ROOT, "README.md"), *sorted(glob.glob(os.path.join(ROOT, "docs", "*.md"))),
+            *sorted(glob.glob(os.path.join(ROOT, "examples", "*", "*.md")))]
+
+
+def headings(path):
+    """The anchors of a document, as GitHub makes them."""
+    with open(path, encoding="utf-8") as f:
+        lines = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", f.read(), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+def test_every_link_leads_somewhere():
+    dead = []
+    for path in documents():
+        with open(path, encoding="utf-8") as f:
+            links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", re.sub(r"`[^`\n]*`", "", f.read()))
+        for to, anchor in links:
+            target = os.path.normpath(os.path.join(os.path.dirname(path), to)) if to else path
+            if not os.path.exists(target) or anchor and anchor not in headings(target):
+                dead.append((os.path.relpath(path, ROOT), to, anchor))
+    assert not dead
+
+
+def open_edx():
+    with open(os.path.join(ROOT, "docs", "open-edx.md"), encoding="utf-8") as f:
+        return f.read()
+
+
+def test_the_lms_is_told_the_states_of_the_example():
+    [settings] = re.findall(r"^```yaml\n(RETIREMENT_STATES.*?)^```", open_edx(), re.M | re.S)
+    with open(os.path.join(ROOT, "examples", "driver-file", "config.yml"), encoding="utf-8") as f:
+        pipeline = yaml.safe_load(f)["retirement_pipeline"]
+    states = [state for row in pipeline for state in row[:2]]
+    assert yaml.safe_load(settings)["RETIREMENT_STATES"] == ["PENDING", *states, "ERRORED", "ABORTED", "COMPLETE"]
+
+
+CALLS = {
+    "retirement_queue": ("GET", EDX + "retirement_queue/?cool_off_days=0&states=PENDING"),
+    "retirement_status": ("GET", EDX + "nobody/retirement_status/"),
+    "update_retirement_status": ("PATCH", EDX + "update_retirement_status/"),
+    "retirements_by_status_and_date":
+        ("GET", EDX + "retirements_by_status_and_date/?start_date=2026-01-01&end_date=2026-01-02&state=COMPLETE"),
+    "retirement_cleanup": ("POST", EDX + "retirement_cleanup/"),
+    "retirement_partner_report": ("POST", EDX + "retirement_partner_report/"),
+    "retirement_partner_report_cleanup": ("POST", EDX + "retirement_partner_report_cleanup/"),
+    "replace_usernames": ("POST", EDX + "replace_usernames/"),
+    "accounts?email=": ("GET", "/api/user/v1/accounts?email=nobody@example.com"),
+    "cancel_retirement": ("POST", EDX + "cancel_retirement/"),
+}
+
+
+def test_each_script_may_make_its_calls_with_its_scopes(authority):
+    rows = re.findall(r"^\| [^|]+ \| (`[^|]+) \| (`(?:retirement|accounts):[^|]+) \|$", open_edx(), re.M)
+    assert len(rows) == 7
+    for calls, scopes in rows:
+        token = authority.token(re.findall(r"`([^`]+)`", scopes)[0])
+        for name in re.findall(r"`([^`]+)`", calls):
+            if name == "force":
+                continue
+            method, path = CALLS[name]
+            answer = authority.call(method, path, None if method == "GET" else {}, token=token)
+            assert answer.status not in (401, 403), (name, scopes, answer)
+
+
+def test_the_authority_that_is_pasted_is_right(tmp_path):
+    [text] = re.findall(r"^cat > lethe.yml <<'END'\n(cool_off.*?)^END", open_edx(), re.M | re.S)
+    site = Site(tmp_path)
+    site.file.write_text(text)
+    (tmp_path / "salts").write_text("f00dcafe" * 8)
+    for file in (site.file, tmp_path / "salts"):
+        file.chmod(0o600)
+    assert "is right" in site.ok("config", "check", "--config", str(site.file), config=False).out
 
 
 # ---- docs/documents.md ----
