@@ -8,8 +8,6 @@ import re
 import pytest
 import yaml
 
-from site_under_test import Site
-
 ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
 EDX = "/api/user/v1/accounts/"
 EXAMPLE = ["PENDING", "LOCKING_ACCOUNT", "LOCKING_COMPLETE", "RETIRING_EMAIL_LISTS", "EMAIL_LISTS_COMPLETE",
@@ -220,16 +218,6 @@ def test_each_script_may_make_its_calls_with_its_scopes(authority):
             method, path = CALLS[name]
             answer = authority.call(method, path, None if method == "GET" else {}, token=token)
             assert answer.status not in (401, 403), (name, scopes, answer)
-
-
-def test_the_authority_that_is_pasted_is_right(tmp_path):
-    [text] = re.findall(r"^cat > lethe.yml <<'END'\n(cool_off.*?)^END", open_edx(), re.M | re.S)
-    site = Site(tmp_path)
-    site.file.write_text(text)
-    (tmp_path / "salts").write_text("f00dcafe" * 8)
-    for file in (site.file, tmp_path / "salts"):
-        file.chmod(0o600)
-    assert "is right" in site.ok("config", "check", "--config", str(site.file), config=False).out
 
 
 # ---- docs/documents.md ----

@@ -12,7 +12,7 @@ from old_lms import OldLms
 from site_under_test import Site
 
 EXAMPLES = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "examples"))
-FILES = {"company": "lethe.yml", "driver-file": "config.yml"}
+FILES = {"company": "lethe.yml", "driver-file": "config.yml", "open-edx": "lethe.yml"}
 
 
 class Example(Site):
@@ -129,3 +129,24 @@ def test_a_driver_file_takes_people_through_its_states(example, make_service):
     lms.add("ada")
     assert site.drive_all()["completed"] == 1
     assert lms.moves_of("ada") == [*states, "COMPLETE"]
+
+
+def test_a_script_takes_a_person_through_the_states_of_an_authority(example):
+    """By the methods that the example says its pipeline has, with the scopes that the page says."""
+    site = example("open-edx")
+    states = site.read()["states"]
+    site.config.update(listen="127.0.0.1:0", cool_off="0d", behind_proxy=False)
+    site.serve()
+    assert "none of them red" in site.ok("doctor").out
+    site.ok("account", "add", "--username", "ada", "--email", "ada@example.com", "--org", "ExampleX")
+    site.request("ada")
+    token = site.token("retirement:read retirement:drive")
+    base = "/api/user/v1/accounts/"
+    calls = iter([("PUT", "retirement_partner_report/"), ("POST", "retire_misc/"), ("POST", "retire/")])
+    for state in [*states[1:-3], "COMPLETE"]:
+        assert site.patch("ada", state, token=token).status == 204
+        if states.index(state) % 2 and state != "COMPLETE":
+            method, path = next(calls)
+            assert site.call(method, base + path, {"username": "ada"}, token=token).status == 204
+    assert site.state_of("ada") == "COMPLETE"
+    assert "retired__user_" in site.ok("account", "show", site.status("ada").json["retired_username"]).out
