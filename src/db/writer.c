@@ -178,14 +178,15 @@ static void run_batch(struct writer *w)
 {
     struct outcome *first = &w->batch[0];
     if (first->job->alone) {
-        first->job->again = false;
+        first->job->again = first->job->clean = false;
         run_alone(w, first);
         /* A failed transaction ends the job. Those before it stay, and its owner can go on from there. */
         if (!first->rc && first->job->again) {
             writer_submit(w, first->job); /* behind the jobs that wait already */
             return;
         }
-        erase(w);
+        if (first->rc || !first->job->clean)
+            erase(w);
     } else if (!run_together(w)) {
         for (size_t i = 0; i < w->n_batch; i++)
             run_alone(w, &w->batch[i]);

@@ -33,6 +33,7 @@ struct writer_job {
     bool alone; /* not in a batch; run may set `again` then */
     bool again; /* set by run: commit, and call run once more, in another transaction; other jobs may run
                  * before that */
+    bool clean; /* set by run, alone: it deleted no person, so no value has to leave the files before done */
     bool undo;  /* set by run: the job was only a try, and is undone although it went well */
 };
 

@@ -254,6 +254,7 @@ static enum rc write_run(struct writer_job *job, struct db *db, struct err *err)
     job->undo = x->undo;
     if (job->alone && !rc) {
         job->again = x->unfinished;
+        job->clean = v->step == 0 && !x->unfinished;
         v->step++;
     }
     log_set_subject(before);

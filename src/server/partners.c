@@ -117,7 +117,7 @@ static enum rc act_clean_partners(struct exchange *x, struct err *err)
     enum rc rc = usecase_clean_partner_reports(&act, &cleanup, &done, err);
     if (rc)
         return rc;
-    x->unfinished = done;
+    x->unfinished = cleanup.marked;
     if (done)
         answer_empty(x, 204);
     else

@@ -135,7 +135,7 @@ enum rc store_redact(struct store *s, const struct retirement *row, int64_t arch
     return rc ? rc : mark(s, row->id, archive_id, err);
 }
 
-enum rc cleanup_reported(struct store *s, int64_t retirement_id, struct err *err)
+enum rc cleanup_reported(struct store *s, int64_t retirement_id, bool *marked, struct err *err)
 {
     static const struct redaction with = { "redacted", "redacted", "redacted" };
     int64_t left = 0;
@@ -143,7 +143,8 @@ enum rc cleanup_reported(struct store *s, int64_t retirement_id, struct err *err
                                  DB_ARGS(DB_INT(retirement_id)), &left, err);
     if (!rc && !left)
         rc = overwrite(s, retirement_id, &with, err);
-    return rc || left ? rc : mark(s, retirement_id, 0, err);
+    *marked = !rc && !left;
+    return *marked ? mark(s, retirement_id, 0, err) : rc;
 }
 
 enum { PAGE_MAX = 64 };

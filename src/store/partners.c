@@ -87,10 +87,10 @@ enum rc store_find_partner_report(struct store *s, const char *username, int64_t
                            DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username), DB_INT(older)), id, err);
 }
 
-enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err)
+enum rc store_delete_partner_report(struct store *s, int64_t id, bool *marked, struct err *err)
 {
     int64_t retirement_id = 0;
     enum rc rc = store_first_int(s->db, "DELETE FROM partner_report WHERE id = $1 RETURNING retirement_id",
                                  DB_ARGS(DB_INT(id)), &retirement_id, err);
-    return rc ? rc : cleanup_reported(s, retirement_id, err);
+    return rc ? rc : cleanup_reported(s, retirement_id, marked, err);
 }

@@ -458,8 +458,9 @@ enum rc store_find_partner_report(struct store *s, const char *username, int64_t
 /* Is a partner still to be told of it? */
 enum rc store_waits_for_partners(struct store *s, int64_t retirement_id, bool *out,
                                  struct err *err) MUST_CHECK;
-/* If its retirement was deleted before, what was kept of the person for it is overwritten and marked. */
-enum rc store_delete_partner_report(struct store *s, int64_t id, struct err *err) MUST_CHECK;
+/* If its retirement was deleted before, what was kept of the person for it is overwritten and marked, and
+ * *marked says so. */
+enum rc store_delete_partner_report(struct store *s, int64_t id, bool *marked, struct err *err) MUST_CHECK;
 
 /* ---- forgetting (cleanup.c) ---- */
 

@@ -109,7 +109,7 @@ enum rc people_check_still_theirs(struct store *s, const struct retirement *r, s
 
 /* The partner's report of a retirement is deleted. If the retirement is, too, overwrites and marks what was
  * kept of the person for it. */
-enum rc cleanup_reported(struct store *s, int64_t retirement_id, struct err *err) MUST_CHECK;
+enum rc cleanup_reported(struct store *s, int64_t retirement_id, bool *marked, struct err *err) MUST_CHECK;
 
 /* ---- keys and salts (keys.c) ---- */
 

@@ -86,10 +86,14 @@ enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *i
 {
     int64_t *ids = arena_array(act->arena, in->n + 1, sizeof(ids[0]));
     in->n_found = 0;
+    in->marked = false;
     enum rc rc = find_reports(act, in, ids, err);
     *done = in->n_found == in->n;
-    for (size_t i = 0; !rc && *done && i < in->n; i++)
-        rc = store_delete_partner_report(act->store, ids[i], err);
+    for (size_t i = 0; !rc && *done && i < in->n; i++) {
+        bool marked;
+        rc = store_delete_partner_report(act->store, ids[i], &marked, err);
+        in->marked = in->marked || marked;
+    }
     if (!rc && *done && in->n > 0)
         rc = audit_add(act, (struct audit_entry){ .action = "partners_told", .people = (int64_t)in->n }, err);
     return rc;

@@ -244,9 +244,11 @@ struct partner_cleanup {
     size_t n;
     bool *found; /* out: one for each of them */
     size_t n_found;
+    bool marked; /* out: people are overwritten whose retirement was deleted before; usecase_forget() is next
+                  */
 };
 /* Deletes exactly those reports, which must be being processed. *done is false when not all were found: then
- * nothing has changed. Whose retirement was deleted before is overwritten: usecase_forget() comes next. */
+ * nothing has changed. */
 enum rc usecase_clean_partner_reports(struct act *act, struct partner_cleanup *in, bool *done,
                                       struct err *err) MUST_CHECK;
 

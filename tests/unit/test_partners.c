@@ -93,7 +93,9 @@ static void test_partners__are_found_while_being_processed(void **state)
     int64_t id = find(f, "Ada");
     assert_int_not_equal(id, 0);
     assert_int_equal(find(f, "ada"), 0);
-    OK(store_delete_partner_report(f->s, id, &f->err));
+    bool marked = true;
+    OK(store_delete_partner_report(f->s, id, &marked, &f->err));
+    assert_false(marked);
     assert_int_equal(find(f, "Ada"), 0);
 }
 
@@ -115,7 +117,9 @@ static void test_partners__who_is_forgotten_stays_until_reported(void **state)
     expect_taken(f, true, "Ada");
     assert_int_equal(ask(f, "SELECT count(*) FROM redacted"), 0);
 
-    OK(store_delete_partner_report(f->s, find(f, "Ada"), &f->err));
+    bool marked = false;
+    OK(store_delete_partner_report(f->s, find(f, "Ada"), &marked, &f->err));
+    assert_true(marked);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person WHERE username = 'redacted'"), 1);
     forget_marked(f);
     assert_int_equal(ask(f, "SELECT count(*) FROM retirement_person"), 0);

@@ -244,7 +244,7 @@ static enum rc tell_partners(struct fixture *f, int64_t id)
         rc = store_take_partner_reports(f->s, all, ignore_report, NULL, &f->err);
     if (!rc)
         rc = store_find_partner_report(f->s, "Learner1", 0, &report, &f->err);
-    return rc ? rc : store_delete_partner_report(f->s, report, &f->err);
+    return rc ? rc : store_delete_partner_report(f->s, report, &(bool){ false }, &f->err);
 }
 
 static enum rc use_directory(struct fixture *f)

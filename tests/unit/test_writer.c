@@ -915,6 +915,23 @@ static void test_writer__alone_leaves_nothing_in_the_log(void **state)
     assert_int_equal(size_of(f, "t.db-wal"), 0);
 }
 
+static enum rc clean_run(struct writer_job *job, struct db *db, struct err *err)
+{
+    job->clean = true;
+    return alone_run(job, db, err);
+}
+
+static void test_writer__alone_and_clean_waits_for_no_checkpoint(void **state)
+{
+    struct fixture *f = *state;
+    struct errand_alone e = make_alone(f, 1, -1);
+    e.job.run = clean_run;
+    writer_submit(f->writer, &e.job);
+    assert_int_equal(writer_step(f->writer), 0);
+    assert_int_equal(e.answered, 1 + RC_OK);
+    assert_true(size_of(f, "t.db-wal") > 0);
+}
+
 static void test_writer__alone_what_the_owner_left_in_again_is_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -1031,6 +1048,7 @@ int main(void)
         T(test_writer__alone_others_come_between_its_visible_steps),
         T(test_writer__alone_keeps_the_steps_before_the_failing_one),
         T(test_writer__alone_leaves_nothing_in_the_log),
+        T(test_writer__alone_and_clean_waits_for_no_checkpoint),
         T(test_writer__alone_what_the_owner_left_in_again_is_nothing),
         T(test_writer__alone_is_one_step_unless_it_wants_another),
         T(test_writer__alone_erases_once_readers_let_it),
