@@ -240,7 +240,19 @@ enum rc stages_read_states(struct reading *r, const struct setting *s, const str
             yaml_key_error(at, err,
                            "stages and states: give one of the two, the states follow from the stages"),
             &rc, err);
-    for (const struct yaml *child = at->first; child; child = child->next)
-        reading_go_on(r, child, read_state(r, s, child, &names.name[names.n++], err), &rc, err);
-    return !rc ? make_pipeline(r, &names, at, err) : rc;
+    for (const struct yaml *child = at->first; child; child = child->next) {
+        const char *name = NULL;
+        enum rc one = read_state(r, s, child, &name, err);
+        for (size_t i = 0; !one && i < names.n; i++)
+            if (strcmp(name, names.name[i]) == 0)
+                one = yaml_value_error(child, err, "there is a state %s already", name);
+        reading_go_on(r, child, one, &rc, err);
+        if (!one)
+            names.name[names.n++] = name;
+    }
+    if (!rc)
+        return make_pipeline(r, &names, at, err);
+    if (pipeline_check_required(names.name, names.n, err))
+        reading_go_on(r, at, yaml_wrap(at, err), &rc, err);
+    return rc;
 }

@@ -68,6 +68,8 @@ struct pipeline {
  * formed or too long; a name occurs twice; a working state lacks its completed state. */
 enum rc pipeline_make(struct arena *a, const char *const *names, size_t n, struct pipeline **out,
                       struct err *err) MUST_CHECK;
+/* Only whether the required states are there: what can be said of a list of which other names are refused. */
+enum rc pipeline_check_required(const char *const *names, size_t n, struct err *err) MUST_CHECK;
 
 enum role pipeline_role(const struct pipeline *p, unsigned state);
 bool pipeline_is_dead_end(const struct pipeline *p, unsigned state);

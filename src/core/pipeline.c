@@ -19,7 +19,7 @@ enum { REQUIRED_N = sizeof(required) / sizeof(required[0]) };
 
 /* ---- making one ---- */
 
-static enum rc check_required(const char *const *names, size_t n, struct err *err)
+enum rc pipeline_check_required(const char *const *names, size_t n, struct err *err)
 {
     char missing[64] = "";
     bool complete = true;
@@ -85,7 +85,7 @@ static enum rc check_list(struct arena *a, const char *const *names, size_t n, s
         return err_set(err, RC_INVALID, "the list of states is empty");
     if (n > PIPELINE_MAX)
         return err_set(err, RC_INVALID, "the list has %zu states, at most %d are possible", n, PIPELINE_MAX);
-    enum rc rc = check_required(names, n, err);
+    enum rc rc = pipeline_check_required(names, n, err);
     if (!rc)
         rc = check_ends(a, names, n, err);
     if (!rc)
