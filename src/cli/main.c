@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -104,10 +105,22 @@ static void print_error(struct cli *cli, const struct err *err)
     }
 }
 
+/* In the place of a standard descriptor that is closed, the next file or socket would be opened, and the log
+ * and the output written into it. */
+static bool open_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = { .commands = cli_commands, .world = &world_real };
     struct err err = { 0 };
+    if (!open_standard_descriptors())
+        return (int)exit_code_of(RC_IO);
     protect_process();
     if (argc > 0)
         driver_serve_action(argv[0]);

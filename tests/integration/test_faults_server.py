@@ -255,6 +255,21 @@ def test_a_port_that_is_taken(site):
     assert site.port == port
 
 
+def test_standard_descriptors_that_are_closed(site):
+    """No file or socket takes their place: the log would be written into it."""
+    site.write_config()
+    process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", LETHE, "serve", "--config", str(site.file)],
+                               cwd=site.folder, env=site.environment())
+    try:
+        wait_for(lambda: site.rows_of_server() is not None, "a server at the socket")
+        assert {os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in (0, 1, 2)} == {"/dev/null"}
+        process.terminate()
+        assert process.wait(TIMEOUT) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_fewer_files_than_connections_need(site):
     site.write_config()
     command = [LETHE, "serve", "--config", str(site.file)]
