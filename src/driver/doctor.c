@@ -58,9 +58,10 @@ static const struct template_values nobody = {
 
 struct doctor {
     const struct examination *e;
-    struct config config;                 /* that of e; an authority elsewhere is one more service */
-    const struct service_conf *authority; /* its place there; NULL: it is not elsewhere */
-    bool *usable;                         /* of each service: it was reached */
+    struct config config;             /* that of e; authorities that are no services are among them */
+    const struct service_conf *lethe; /* the authority, there; NULL: it is another, or not elsewhere */
+    const struct service_conf *lms;   /* the same */
+    bool *usable;                     /* of each service: it was reached */
     struct runtime runtime;
     struct tools tools;
     struct services services;
@@ -366,14 +367,14 @@ void driver_examine_states(const struct examination *e, const char *about, const
 /* A claim without its fields is refused after the right to claim was looked at. */
 static void examine_lethe(struct doctor *d)
 {
-    const char *name = d->authority->name;
+    const char *name = d->lethe->name;
     struct diagnosis told = { .check = "right", .about = name, .what = "may claim retirements" };
-    struct attempt claims = ask(d, d->authority, "POST", "/v1/claims", "{}");
+    struct attempt claims = ask(d, d->lethe, "POST", "/v1/claims", "{}");
     if (claims.has_status && claims.status == STATUS_INVALID)
         tell(d->e, told);
     else
         tell_refusal(d, told, name, &claims, remedy_scope);
-    struct attempt states = ask(d, d->authority, "GET", "/v1/states", NULL);
+    struct attempt states = ask(d, d->lethe, "GET", "/v1/states", NULL);
     struct answer answer = read_answer(d, &states);
     const struct json *list =
         states.status == STATUS_OK && answer.form == ANSWER_JSON ? json_get(answer.json, "states") : NULL;
@@ -385,7 +386,7 @@ static void examine_lethe(struct doctor *d)
 
 static struct attempt ask_queue(struct doctor *d, const char *states)
 {
-    return ask(d, d->authority, "GET",
+    return ask(d, d->lms, "GET",
                arena_printf(&d->arena, QUEUE "?cool_off_days=" NOBODY_AGE "&limit=1%s", states), NULL);
 }
 
@@ -393,7 +394,7 @@ static struct attempt ask_queue(struct doctor *d, const char *states)
 static void examine_states_of_lms(struct doctor *d)
 {
     const struct pipeline *ours = d->config.pipeline;
-    const char *all = "", *unknown = "", *name = d->authority->name;
+    const char *all = "", *unknown = "", *name = d->lms->name;
     for (unsigned i = 0; i < ours->n; i++)
         all = arena_printf(&d->arena, "%s&states=%s", all, ours->names[i]);
     struct attempt queue = ask_queue(d, all);
@@ -417,9 +418,9 @@ static void examine_states_of_lms(struct doctor *d)
 /* It looks at the user name before anything else. */
 static void examine_update_of_lms(struct doctor *d)
 {
-    const char *name = d->authority->name;
+    const char *name = d->lms->name;
     struct diagnosis told = { .check = "right", .about = name, .what = "may update states" };
-    struct attempt update = ask(d, d->authority, "PATCH", "/api/user/v1/accounts/update_retirement_status/",
+    struct attempt update = ask(d, d->lms, "PATCH", "/api/user/v1/accounts/update_retirement_status/",
                                 "{\"username\":\"\",\"new_state\":\"COMPLETE\",\"response\":\"\"}");
     struct answer answer = read_answer(d, &update);
     bool is_own = answer.form == ANSWER_JSON || answer.form == ANSWER_EMPTY;
@@ -429,14 +430,12 @@ static void examine_update_of_lms(struct doctor *d)
         tell_refusal(d, told, name, &update, remedy_worker);
 }
 
-static void examine_authority(struct doctor *d)
+static void examine_authorities(struct doctor *d)
 {
-    if (!d->authority || !d->usable[d->authority->index])
-        return;
-    if (!d->config.authority_is_lms) {
+    if (d->lethe && d->usable[d->lethe->index])
         examine_lethe(d);
+    if (!d->lms || !d->usable[d->lms->index])
         return;
-    }
     examine_states_of_lms(d);
     examine_update_of_lms(d);
 }
@@ -520,7 +519,18 @@ static void examine_stages(struct doctor *d)
 
 /* ---- all of it ---- */
 
-/* The services as the driver has them, and behind them an authority that is none of them. */
+/* One more service behind those of the configuration. */
+static const struct service_conf *add_service(struct service_conf *all, size_t *n,
+                                              const struct service_conf *more)
+{
+    struct service_conf *added = &all[*n];
+    *added = *more;
+    added->index = (unsigned)*n;
+    added->max_concurrent = 1;
+    ++*n;
+    return added;
+}
+
 static void gather_services(struct doctor *d)
 {
     const struct config *given = d->e->config;
@@ -528,18 +538,14 @@ static void gather_services(struct doctor *d)
     struct service_conf *all = arena_array(&d->arena, n + 1, sizeof(all[0]));
     d->config = *given;
     memcpy(all, given->services, n * sizeof(all[0]));
-    if (given->authority && !given->authority_is_lms) {
-        all[n] = *given->authority;
-        all[n].index = (unsigned)n;
-        all[n].max_concurrent = 1;
-        n++;
-    }
+    if (given->authority && given->authority_is_lms)
+        d->lms = &all[given->authority->index];
+    else if (given->authority)
+        d->lethe = add_service(all, &n, given->authority);
     d->config.services = all;
     d->config.n_services = n;
     d->config.mail = NULL; /* its place is behind theirs */
     d->usable = arena_array(&d->arena, n + 1, sizeof(d->usable[0]));
-    if (given->authority)
-        d->authority = &all[given->authority_is_lms ? given->authority->index : n - 1];
 }
 
 static void never_shut(void *arg, struct service *service)
@@ -565,7 +571,7 @@ enum rc driver_examine(const struct examination *e, struct err *err)
             examine_service(&d, &d.config.services[i], NULL);
         if (e->config->mail)
             examine_service(&d, &e->config->mail->service, e->config->mail);
-        examine_authority(&d);
+        examine_authorities(&d);
         examine_stages(&d);
         services_close(&d.services);
         metrics_close(&d.runtime.metrics);

@@ -18,12 +18,13 @@ RENAME = "/api/v2/replace_usernames/"
 
 
 def checks(site, *words, code=0, **options):
-    """What was found, as {(check, about): (level, what, remedy)}."""
+    """What was found, as {(check, about): (level, what, remedy)}, of several lines the worst."""
     told = site.lethe("doctor", "--json", *words, **options)
     assert told.code == code, told
     found = told.json["checks"]
     assert told.json["red"] == sum(c["level"] == "red" for c in found) and (told.json["red"] > 0) == (code == FAILED)
     assert all(c["remedy"] is None for c in found if c["level"] == "good")
+    found.sort(key=lambda c: ["good", "untried", "warning", "red"].index(c["level"]))
     return {(c["check"], c["about"]): (c["level"], c["what"], c["remedy"]) for c in found}
 
 
@@ -83,6 +84,10 @@ def refuse_the_worker(site, lms):
     lms.meddle = lambda kind, call: None if kind in ("token", "page", RENAME) else (403, {"detail": "no"})
 
 
+def refuse_updates(site, lms):
+    lms.meddle = lambda kind, call: (403, {"detail": "no"}) if kind == "complete" else None
+
+
 def refuse_the_renamer(site, lms):
     lms.meddle = lambda kind, call: (403, {"detail": "no"}) if kind == RENAME else None
 
@@ -106,6 +111,7 @@ def be_slow_of_clock(site, lms):
 @pytest.mark.parametrize("spoil, where, level, what, remedy", [
     (forget_a_state, ("states", "lms"), "red", "does not know RETIRING_ECOM$", "RETIREMENT_STATES.*populate_retirement_states"),
     (refuse_the_worker, ("right", "lms"), "red", "does not allow it", "RETIREMENT_SERVICE_WORKER_USERNAME"),
+    (refuse_updates, ("right", "lms"), "red", "does not allow it", "RETIREMENT_SERVICE_WORKER_USERNAME"),
     (refuse_the_renamer, ("call", "RETIRING_ECOM"), "red", "credentials does not allow it", "USERNAME_REPLACEMENT_WORKER"),
     (lack_the_forum, ("call", "RETIRING_FORUMS"), "red", "no such call", "url"),
     (answer_everything_well, ("call", "RETIRING_FORUMS"), "warning", "answers with 204", "refused"),
