@@ -233,6 +233,7 @@ def of_drivers(p, ready):
         "POST /v1/claims: with who waits": lambda i: ("/v1/claims", {**claim, "waiting": True}),
         "POST /v1/claims: with how many": lambda i: ("/v1/claims", {**claim, "count": True}),
         "POST /v1/progress": lambda i: ("/v1/progress", [{**report(ready.leases[i], "done"), "stop": True}]),
+        "GET /v1/source": lambda i: ("/v1/source",),
         "GET /v1/deliveries": lambda i: (f"/v1/deliveries?limit=100&after={p.people // 4}",),
         "GET /v1/deliveries: of one": lambda i: (f"/v1/deliveries?retirement={p.pending + i}",),
         "GET /v1/deliveries: failed": lambda i: ("/v1/deliveries?state=failed",),

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/world.h"
 #include "cli/commands.h"
 
 /* Exit codes of the plugins of monitoring systems. */
@@ -17,7 +19,11 @@ enum { COUNT_MAX = 1000 }; /* a page */
 struct counts {
     int64_t errored, stuck, overdue; /* the last two up to COUNT_MAX */
     int64_t suspicious;              /* stages */
+    int64_t refused;                 /* people whom the LMS of a source does not let go on */
+    bool is_silent;                  /* its list has not been seen for SILENT_FOR */
 };
+
+#define SILENT_FOR (30 * 60 * CLOCK_S)
 
 static const char *health_name(enum health health)
 {
@@ -76,6 +82,21 @@ static enum rc count_suspicious(struct api *api, struct arena *a, int64_t *out, 
     return RC_OK;
 }
 
+static enum rc look_at_source(struct cli *cli, struct api *api, struct counts *out, struct err *err)
+{
+    struct api_answer answer;
+    int64_t looked_at = 0;
+    enum rc rc = api_get(api, &cli->arena, "/v1/source", &answer, err);
+    if (rc || !json_get_bool(answer.json, "configured"))
+        return rc;
+    const char *text = json_get_text(answer.json, "looked_at");
+    if (text)
+        rc = clock_parse(text, &looked_at, err);
+    out->refused = api_int(answer.json, "refused");
+    out->is_silent = world_now(cli->world) - looked_at > SILENT_FOR;
+    return rc;
+}
+
 static enum rc ask(struct cli *cli, struct counts *out, struct err *err)
 {
     struct api *api;
@@ -95,6 +116,8 @@ static enum rc ask(struct cli *cli, struct counts *out, struct err *err)
         rc = count_listed(api, a, "overdue", &out->overdue, err);
     if (!rc)
         rc = count_suspicious(api, a, &out->suspicious, err);
+    if (!rc)
+        rc = look_at_source(cli, api, out, err);
     api_close(&api);
     return rc;
 }
@@ -127,11 +150,16 @@ static void print_line(struct arena *a, enum health health, const struct counts 
     add_count(&text, c->stuck, "stuck");
     add_count(&text, c->overdue, "overdue");
     add_count(&text, c->suspicious, c->suspicious == 1 ? "stage finds nobody" : "stages find nobody");
+    add_count(&text, c->refused, "refused by the LMS");
+    if (c->is_silent)
+        buf_printf(&text, "%sthe LMS's list was not seen for 30 minutes", text.len ? ", " : "");
     printf("LETHE %s - %s | errored=%lld stuck=%lld overdue=%lld", health_name(health),
            text.len ? buf_str(&text) : "no retirement is errored, stuck or overdue", (long long)c->errored,
            (long long)c->stuck, (long long)c->overdue);
     if (c->suspicious)
         printf(" suspicious=%lld", (long long)c->suspicious);
+    if (c->refused)
+        printf(" refused=%lld", (long long)c->refused);
     putchar('\n');
     buf_free(&text);
 }
@@ -150,6 +178,10 @@ static void print_as_json(enum health health, const struct counts *c, const char
         json_field_int(&o, "overdue", c->overdue);
         if (c->suspicious)
             json_field_int(&o, "suspicious", c->suspicious);
+        if (c->refused)
+            json_field_int(&o, "refused", c->refused);
+        if (c->is_silent)
+            json_field_bool(&o, "source_is_silent", true);
     }
     json_field_text(&o, "problem", problem);
     json_close_map(&o);
@@ -163,7 +195,8 @@ static enum health health_of(enum rc rc, const struct counts *c)
         return rc == RC_UNAVAILABLE ? HEALTH_CRITICAL : HEALTH_UNKNOWN;
     if (c->errored)
         return HEALTH_CRITICAL;
-    return c->stuck || c->overdue || c->suspicious ? HEALTH_WARNING : HEALTH_OK;
+    bool warns = c->stuck || c->overdue || c->suspicious || c->refused || c->is_silent;
+    return warns ? HEALTH_WARNING : HEALTH_OK;
 }
 
 /* An error is an answer here, not a failure of the command. */
@@ -187,7 +220,8 @@ const struct cli_command command_check = {
     .summary = "are people stuck, errored or overdue?",
     .about = "For monitoring systems: one line in the form of their plugins, and their exit\n"
              "codes. 0 OK. 1 WARNING: people are stuck or overdue (watch.stuck_after,\n"
-             "watch.overdue_after), or a stage is suspicious (lethe stages show).\n"
+             "watch.overdue_after), a stage is suspicious (lethe stages show), or the LMS of\n"
+             "`source` refuses people, or its list was not seen for 30 minutes.\n"
              "2 CRITICAL: people are ERRORED, or the server does not answer or is not ready.\n"
              "3 UNKNOWN: the counts could not be read. Stuck and overdue people are counted\n"
              "up to 1000.",

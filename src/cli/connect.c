@@ -23,10 +23,12 @@ static void add(struct cli *cli, struct reached *reached, const struct service_c
 
 void connect_all(struct cli *cli, const struct config *config, struct reached *reached)
 {
-    *reached = (struct reached){ .list = arena_array(&cli->arena, config->n_services + 2,
+    *reached = (struct reached){ .list = arena_array(&cli->arena, config->n_services + 3,
                                                      sizeof(reached->list[0])) };
     if (config->authority && !config->authority_is_lms)
         add(cli, reached, config->authority, NULL);
+    if (config->source)
+        add(cli, reached, &config->source->lms, NULL);
     for (size_t i = 0; i < config->n_services; i++)
         add(cli, reached, &config->services[i], NULL);
     if (config->mail)

@@ -236,6 +236,10 @@ static const struct setting settings[] = {
     { "authority", "section", services_read_authority, 0, NULL,
       "the Lethe server elsewhere that `lethe drive` works for; default: the server of data_dir",
       .inner = services_authority_settings, .inner_form = "." },
+    { "source", "section", services_read_source, 0, NULL,
+      "an LMS that stays the authority over who asked: its people become retirements here, and it is told of "
+      "every state",
+      .inner = services_source_settings, .inner_form = "." },
     { "services", "map of sections", services_read, 0, NULL, "outside systems by name",
       .inner = services_settings, .inner_form = ".NAME." },
     { "mail", "section", mail_server_read, 0, NULL, "the server that takes e-mail",
@@ -363,6 +367,28 @@ static enum rc adapt_to_lms(struct reading *r, const struct yaml *root, struct e
     return check_for_lms(r, root, err);
 }
 
+/* People ask at the LMS, and wait there. */
+static enum rc adapt_to_source(struct config *config, const struct yaml *root, struct err *err)
+{
+    static const char *const never[] = { "cool_off", "states" };
+    static const char *const why[] = { "the LMS lets requests wait: write source.lms.cool_off",
+                                       "a source is driven from here: write stages" };
+    if (!config->source)
+        return RC_OK;
+    for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
+        if (yaml_get(root, never[i]))
+            return yaml_key_error(yaml_get(root, never[i]), err, "%s cannot stand beside source: %s",
+                                  never[i], why[i]);
+    if (!yaml_get(root, "stages"))
+        return yaml_error(root, err, "stages is missing: a source needs the stages whose states the LMS has");
+    config->cool_off_us = 0;
+    if (!yaml_get(yaml_get(root, "driver"), "poll"))
+        config->poll_us = LMS_POLL;
+    if (!yaml_get(yaml_get(root, "fuse"), "people"))
+        config->fuse.people = LMS_FUSE;
+    return RC_OK;
+}
+
 /* What was refused itself is not asked for anything more. */
 static enum rc check_exposed(struct config *config, const struct yaml *root, struct err *err)
 {
@@ -382,9 +408,10 @@ static enum rc check_exposed(struct config *config, const struct yaml *root, str
 static void check_all(struct reading *r, const struct yaml *root, enum rc *all, struct err *err)
 {
     struct config *config = r->config;
-    if (!config->authority)
+    if (!config->authority && !config->source)
         reading_go_on(r, root, identity_check(config, root, err), all, err);
     reading_go_on(r, root, check_exposed(config, root, err), all, err);
+    reading_go_on(r, root, adapt_to_source(config, root, err), all, err);
     enum rc rc = adapt_to_lms(r, root, err);
     reading_go_on(r, root, !rc ? check_lease(config, root, err) : rc, all, err);
 }

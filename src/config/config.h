@@ -381,6 +381,14 @@ struct config_named {
     const struct config_named *next;
 };
 
+/* ---- an LMS that stays the authority over who asked ---- */
+
+struct source_conf {
+    struct service_conf lms; /* OAUTH2; its index is not used */
+    int64_t cool_off_us;     /* whole days: of the LMS's queue, and the only one */
+    unsigned batch;          /* rows of the queue that one look asks for */
+};
+
 /* ---- the whole ---- */
 
 struct config {
@@ -417,6 +425,7 @@ struct config {
     const struct service_conf *authority; /* the server it works for; NULL: that of data_dir */
     bool authority_is_lms; /* it is one of services and grants no leases: what the driver does stands in
                               data_dir */
+    const struct source_conf *source; /* the LMS from which people come; NULL: they ask here */
     int64_t lease_us;
     unsigned max_in_flight; /* retirements at once */
     int64_t poll_us;        /* between two looks for due retirements */

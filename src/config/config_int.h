@@ -62,8 +62,8 @@ enum rc credentials_check(struct reading *r, struct service_conf *service, const
                           struct err *err) MUST_CHECK;
 
 /* services.c */
-extern const struct setting services_settings[], services_authority_settings[];
-setting_read_fn services_read, services_read_authority; /* into the whole config */
+extern const struct setting services_settings[], services_authority_settings[], services_source_settings[];
+setting_read_fn services_read, services_read_authority, services_read_source; /* into the whole config */
 setting_read_fn services_read_name; /* -> const struct service_conf *, one that was read */
 /* One of them, all but its index. */
 enum rc services_read_one(struct reading *r, const struct yaml *at, struct service_conf *service,

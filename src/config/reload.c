@@ -37,6 +37,7 @@ void config_keep_fixed(const struct config *running, struct config *next, struct
     note(kept, text_is_same(running->data_dir, next->data_dir), "data_dir");
     note(kept, text_is_same(running->database, next->database), "database");
     note(kept, same_identity, "identity");
+    note(kept, (running->source == NULL) == (next->source == NULL), "source");
     note(kept, same_place, "listen");
     note(kept, both_or_no_tls, "tls");
     note(kept, running->behind_proxy == next->behind_proxy, "behind_proxy");
@@ -46,6 +47,10 @@ void config_keep_fixed(const struct config *running, struct config *next, struct
 
     next->data_dir = running->data_dir;
     next->database = running->database;
+    if ((running->source == NULL) != (next->source == NULL)) {
+        next->source = running->source;
+        next->cool_off_us = running->cool_off_us;
+    }
     next->salts = running->salts;
     next->retired_username = running->retired_username;
     next->retired_email = running->retired_email;

@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "base/url.h"
 
+#define YEAR (365 * CLOCK_DAY)
+
 enum { SERVICES_MAX = 100, NAME_CHARS_MAX = 50, CONCURRENT_MAX = 10000 };
 
 /* The text for ODBC can be read by others, so it must not have the password. */
@@ -150,6 +152,54 @@ enum rc services_read_authority(struct reading *r, const struct setting *s, cons
     config->authority = authority;
     if (at->kind == YAML_MAP)
         reading_go_on(r, at, check_service(r, authority, at, at, err), &rc, err);
+    return rc;
+}
+
+/* ---- the LMS from which people come ---- */
+
+#define OF_LMS(field) offsetof(struct source_conf, lms.field)
+
+static const struct setting lms_settings[] = {
+    { "url", "URL", address_read_url, OF_LMS(url), NULL, "where it is: https://, or http:// on this machine",
+      .required = true },
+    { "client_id", "text", setting_text, OF_LMS(client_id), NULL,
+      "the client id of an OAuth2 application of the LMS, with client credentials, for its retirement user",
+      .required = true },
+    SECRET_SETTINGS("client_secret", "the secret", OF_LMS(secret)),
+    { "allow_http", "true or false", setting_bool, OF_LMS(allow_http), "false",
+      "allow http:// to another machine, which sends personal data unencrypted" },
+    { "max_concurrent", "number", setting_count, OF_LMS(max_concurrent), "8", "calls at once", .min = 1,
+      .max = CONCURRENT_MAX },
+    { "cool_off", "time", setting_length, offsetof(struct source_conf, cool_off_us), "7d",
+      "how long a request waits at the LMS before the LMS gives it out: whole days", .max = 10 * YEAR },
+    { "batch", "number", setting_count, offsetof(struct source_conf, batch), "200",
+      "rows that one look at the LMS's queue asks for; more when they are all known already", .min = 1,
+      .max = 1000000 },
+    { NULL }
+};
+
+const struct setting services_source_settings[] = {
+    { "lms", "section", setting_section, 0, NULL,
+      "an LMS of Open edX, by the calls that the scripts make of it", .required = true, .inner = lms_settings,
+      .inner_form = "." },
+    { NULL }
+};
+
+enum rc services_read_source(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                             struct err *err)
+{
+    struct config *config = field;
+    struct source_conf *source = ARENA_NEW(r->arena, struct source_conf);
+    const struct yaml *lms = yaml_get(at, "lms");
+    source->lms.name = "lms";
+    source->lms.credentials = CREDENTIALS_OAUTH2;
+    source->lms.token_type = "JWT";
+    config->source = source;
+    enum rc rc = setting_read_map(r, services_source_settings, at, source, err);
+    if (!rc)
+        rc = check_service(r, &source->lms, lms, lms, err);
+    if (!rc && source->cool_off_us % CLOCK_DAY != 0)
+        return yaml_value_error(yaml_get(lms, "cool_off"), err, "an LMS counts in whole days, like 7d");
     return rc;
 }
 

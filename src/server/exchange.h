@@ -246,8 +246,9 @@ extern const struct handler handle_audit, handle_verify_audit;   /* audit.c */
 extern const struct handler handle_fuse, handle_release_fuse;    /* fuse.c */
 extern const struct handler handle_stages, handle_release_stage; /* yields.c */
 extern const struct handler handle_deliveries, handle_retry_delivery, handle_delivery_claims,
-    handle_delivery_reports;                                /* deliveries.c */
-extern const struct handler handle_claims, handle_progress; /* driving.c */
+    handle_delivery_reports;                                    /* deliveries.c */
+extern const struct handler handle_claims, handle_progress;     /* driving.c */
+extern const struct handler handle_source, handle_source_state; /* source.c */
 extern const struct handler handle_accounts, handle_account, handle_change_account, handle_find_accounts,
     handle_identities; /* accounts.c */
 extern const struct handler handle_sign_in, handle_sign_out, handle_reset_link,

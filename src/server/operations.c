@@ -153,6 +153,30 @@ static enum rc measure_states(struct exchange *x, struct err *err)
     return rc ? rc : measure_yields(x, current, err);
 }
 
+/* Only a server with a source has these. */
+static enum rc measure_source(struct exchange *x, struct err *err)
+{
+    struct sourced_counts counts;
+    int64_t looked_at;
+    if (!x->config->source)
+        return RC_OK;
+    enum rc rc = store_count_sourced(x->store, &counts, err);
+    if (!rc)
+        rc = store_source_looked_at(x->store, &looked_at, err);
+    if (rc)
+        return rc;
+    metric_set(metrics_gauge(x->metrics, "lethe_source_behind", "",
+                             "Retirements of whose state the LMS is still to be told"),
+               counts.behind);
+    metric_set(
+        metrics_gauge(x->metrics, "lethe_source_refused", "", "Retirements that the LMS does not let go on"),
+        counts.troubled);
+    metric_set(metrics_gauge(x->metrics, "lethe_source_look_seconds", "",
+                             "Time since the LMS's list was last seen whole; -1: never"),
+               looked_at ? (x->now - looked_at) / CLOCK_S : -1);
+    return RC_OK;
+}
+
 static enum rc answer_metrics(struct exchange *x, struct err *err)
 {
     int64_t waiting, due_since;
@@ -170,6 +194,8 @@ static enum rc answer_metrics(struct exchange *x, struct err *err)
         rc = store_fuse(x->store, x->arena, 1, &last, &n, err);
     if (!rc)
         rc = store_due_since(x->store, x->config->cool_off_us, &due_since, err);
+    if (!rc)
+        rc = measure_source(x, err);
     if (rc)
         return rc;
     metric_set(metrics_gauge(x->metrics, "lethe_queue_age_seconds", "",

@@ -72,6 +72,9 @@ const struct route routes[] = {
     { { HTTP_POST,  "/v1/claims" },                  SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, &handle_claims },
     { { HTTP_POST,  "/v1/progress" },                SCOPE_DRIVE,    LANE_WRITE, BODY_LIST, B, &handle_progress },
 
+    { { HTTP_POST,  "/v1/source" },                  SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, &handle_source },
+    { { HTTP_GET,   "/v1/source" },                  SCOPE_READ,     LANE_READ,  BODY_NONE, B, &handle_source_state },
+
     { { HTTP_GET,   "/v1/deliveries" },              SCOPE_READ,     LANE_READ,  BODY_NONE, B, &handle_deliveries },
     { { HTTP_POST,  "/v1/deliveries/claims" },       SCOPE_DRIVE,    LANE_WRITE, BODY_MAP,  B, &handle_delivery_claims },
     { { HTTP_POST,  "/v1/deliveries/reports" },      SCOPE_DRIVE,    LANE_WRITE, BODY_LIST, B, &handle_delivery_reports },

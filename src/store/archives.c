@@ -14,7 +14,8 @@ enum { PAGE_MAX = 500, UNFINISHED_MAX = 100 };
     " FROM retirement r WHERE r.state_id = (SELECT id FROM state WHERE name = 'COMPLETE')" \
     " AND r.id > $1 AND r.id <= $3 AND r.modified_at < $2"                                 \
     " AND NOT EXISTS (SELECT 1 FROM partner_report WHERE retirement_id = r.id)"            \
-    " AND NOT EXISTS (SELECT 1 FROM redacted WHERE retirement_id = r.id)"
+    " AND NOT EXISTS (SELECT 1 FROM redacted WHERE retirement_id = r.id)"                  \
+    " AND NOT EXISTS (SELECT 1 FROM source WHERE retirement_id = r.id AND behind > 0)"
 
 static enum rc show_page(struct store *s, struct arena *a, const struct id_list *ids, store_view_fn *fn,
                          void *arg, struct err *err)

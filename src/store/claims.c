@@ -356,7 +356,9 @@ static int64_t lease_most(int64_t now)
 #define IN_STATE                                                                                     \
     " FROM retirement WHERE state_id = $1 AND id >= $2 AND id <= $8 AND lease_until NOT IN (-1, $3)" \
     " AND (abs(lease_until) <= $4 OR abs(lease_until) > $7) AND created_at < $6"                     \
-    " AND (suspects = 0 OR lease_until > 2 OR abort_asked <> 0)"
+    " AND (suspects = 0 OR lease_until > 2 OR abort_asked <> 0)"                                     \
+    " AND ($11 = 0 OR NOT EXISTS (SELECT 1 FROM source t WHERE t.retirement_id = retirement.id AND " \
+    "t.behind = 1))"
 #define LEASES_IN_STATE                                                             \
     "SELECT count(*) FROM retirement WHERE state_id = $1 AND id >= $2 AND id <= $3" \
     " AND lease_until > $4 AND lease_until <= $5"
@@ -388,7 +390,7 @@ static enum rc add_rows(const struct due_look *look, const struct due_walk *w, s
                         DB_ARGS(DB_INT(d->state_id), DB_INT(f->newest_first ? -last : w->next), DB_INT(bar),
                                 DB_INT(f->now), DB_INT((int64_t)keys->max), DB_INT(created_before),
                                 DB_INT(lease_most(f->now)), DB_INT(f->newest_first ? -w->next : last),
-                                DB_INT(d->pipeline_id), DB_INT(d->aborting)),
+                                DB_INT(d->pipeline_id), DB_INT(d->aborting), DB_INT(f->sourced)),
                         err);
 }
 

@@ -47,6 +47,7 @@ enum rc store_find_complete(struct store *s, struct arena *a, const char *userna
                      "SELECT " ROW_COLUMNS " FROM retirement_person p JOIN retirement r"
                      " ON r.id = p.retirement_id WHERE p.username_key = $1 AND p.username = $2"
                      " AND (SELECT name FROM state WHERE id = r.state_id) = 'COMPLETE'"
+                     " AND NOT EXISTS (SELECT 1 FROM source WHERE retirement_id = r.id AND behind > 0)"
                      " AND NOT EXISTS (SELECT 1 FROM redacted WHERE retirement_id = r.id) ORDER BY r.id",
                      DB_ARGS(DB_BLOB(key, LOOKUP_LEN), DB_TEXT(username)), *out, n, err);
 }
@@ -180,6 +181,7 @@ static enum rc forget_one(struct store *s, const struct marked *m, struct err *e
         "$1)"
         " WHERE id = (SELECT state_id FROM retirement WHERE id = $1)",
         "DELETE FROM retirement WHERE id = $1",
+        "DELETE FROM source WHERE retirement_id = $1",
         "DELETE FROM stage_memo WHERE retirement_id = $1",
         "DELETE FROM redacted WHERE retirement_id = $1",
         "DELETE FROM outbox WHERE retirement_id = $1",

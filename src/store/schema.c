@@ -244,6 +244,18 @@ static const char *const schema_1[] = {
     "  retirement_id INTEGER PRIMARY KEY,"
     "  since INTEGER NOT NULL);"
 
+    /* Retirements that come from an LMS: struct sourced. next_at: NULL: nothing is to be done about it. */
+    "CREATE TABLE source ("
+    "  retirement_id INTEGER PRIMARY KEY,"
+    "  number INTEGER NOT NULL UNIQUE,"
+    "  known TEXT,"
+    "  learnt_at INTEGER NOT NULL,"
+    "  behind INTEGER NOT NULL,"
+    "  next_at INTEGER,"
+    "  trouble TEXT);"
+    "CREATE INDEX source_next ON source (next_at) WHERE next_at IS NOT NULL;"
+    "CREATE INDEX source_behind ON source (behind, trouble) WHERE behind > 0;"
+
     /* Of a stage, by its working state: struct yield, and the last release. */
     "CREATE TABLE yield ("
     "  state_id INTEGER PRIMARY KEY,"

@@ -10,6 +10,7 @@
  *   retirement_person  the person: names, addresses, and keyed hashes to find them by. All personal data is
  *                      here ...
  *   account            ... and in the directory; people brought along by a request have only hashes there
+ *   source             retirements that come from an LMS, and in which state the LMS is known to be
  *   stage_memo         what a driver remembers of a stage, until it is done or passed by hand
  *   partner_report     people to report to partner organisations
  *   archive            names of files with people whose rows are deleted here
@@ -384,6 +385,7 @@ struct due_filter {
     size_t n_stages;
     const char *const *held; /* n_held working states: no row is taken to them that is not there already */
     size_t n_held;
+    bool sourced;        /* none that waits until the LMS is told of it (SOURCED_TO_TELL) */
     bool no_pending;     /* none in PENDING: no new retirement starts */
     bool newest_first;   /* the last request first */
     size_t suspects_max; /* of a group of suspects */
@@ -512,6 +514,44 @@ enum rc store_has_archive(struct store *s, const char *name, bool *out, struct e
 enum rc store_finish_archive(struct store *s, const char *name, struct err *err) MUST_CHECK;
 enum rc store_unfinished_archives(struct store *s, struct arena *a, const char ***out, size_t *n,
                                   struct err *err) MUST_CHECK;
+
+/* ---- retirements that come from an LMS (source.c) ---- */
+
+enum sourced_behind {
+    SOURCED_SAME, /* the LMS is known to be in the retirement's state, or has no such retirement any more */
+    SOURCED_TO_TELL,  /* the LMS is to be told of the state, and no driver may take the retirement before */
+    SOURCED_TO_ENTER, /* the LMS is in an earlier state: who takes the retirement tells it before the stage */
+};
+
+struct sourced {
+    int64_t retirement_id;
+    int64_t number; /* the LMS's */
+    const char
+        *known; /* the state that the LMS is known to be in; NULL: it has no such retirement any more */
+    int64_t learnt_at; /* when it was so */
+    enum sourced_behind behind;
+    int64_t next_at;     /* when the LMS is to be told or asked; 0: never */
+    const char *trouble; /* why the LMS does not go on, in words; NULL: it does */
+};
+/* RC_CONFLICT: there is one of this retirement, or of this number. */
+enum rc store_add_sourced(struct store *s, const struct sourced *in, struct err *err) MUST_CHECK;
+enum rc store_set_sourced(struct store *s, const struct sourced *in, struct err *err) MUST_CHECK;
+/* RC_NOT_FOUND. */
+enum rc store_get_sourced(struct store *s, struct arena *a, int64_t retirement_id, struct sourced *out,
+                          struct err *err) MUST_CHECK;
+enum rc store_find_sourced(struct store *s, struct arena *a, int64_t number, struct sourced *out,
+                           struct err *err) MUST_CHECK;
+/* Those about which the LMS is to be told or asked by now, longest due first, at most limit. */
+enum rc store_due_sourced(struct store *s, struct arena *a, int64_t now, size_t limit, struct sourced **out,
+                          size_t *n, struct err *err) MUST_CHECK;
+struct sourced_counts {
+    int64_t behind;   /* SOURCED_TO_TELL, without trouble */
+    int64_t troubled; /* behind, with trouble */
+};
+enum rc store_count_sourced(struct store *s, struct sourced_counts *out, struct err *err) MUST_CHECK;
+/* When the LMS's list was last seen whole; 0: never. */
+enum rc store_source_looked_at(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
+enum rc store_set_source_looked_at(struct store *s, int64_t at, struct err *err) MUST_CHECK;
 
 /* ---- the fuse (fuse.c) ---- */
 

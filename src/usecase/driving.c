@@ -64,15 +64,33 @@ static enum rc find_renamed(struct act *act, const struct retirement *r, const c
     return rc;
 }
 
+/* Where the LMS is that the retirement comes from. before: the claim. */
+static enum rc find_source(struct act *act, const struct retirement *before, const struct retirement *r,
+                           struct wire_sourced *out, struct err *err)
+{
+    struct sourced s;
+    *out = (struct wire_sourced){ .id = 0 };
+    if (!act->config->source)
+        return RC_OK;
+    enum rc rc = store_get_sourced(act->store, act->arena, r->id, &s, err);
+    if (!rc && s.known)
+        *out = (struct wire_sourced){ .id = s.number, .known = s.known, .asked = before->state == r->state };
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
 /* Tells the driver of a retirement that it was granted. driver: the one before. */
-static enum rc add_claim(struct claiming *c, const struct retirement *r, bool lease_ran_out,
+static enum rc add_claim(struct claiming *c, const struct retirement *row, const struct retirement *r,
                          const char *driver, struct err *err)
 {
     struct act *act = c->act;
     struct retirement_view view;
+    struct wire_sourced source;
+    bool lease_ran_out = row->lease_until > LEASE_FREE;
     enum rc rc = store_get(act->store, act->arena, r->id, &view, err);
     if (!rc)
         rc = find_renamed(act, r, &view.memo, err);
+    if (!rc)
+        rc = find_source(act, row, r, &source, err);
     if (rc)
         return rc;
     bool begun = lease_ran_out || view.ended_unheard;
@@ -88,6 +106,7 @@ static enum rc add_claim(struct claiming *c, const struct retirement *r, bool le
         .begun = begun,
         .begun_by = begun ? driver : NULL,
         .user = driving_user(&view),
+        .source = source,
     };
     return RC_OK;
 }
@@ -120,7 +139,7 @@ static enum rc claim_row(struct claiming *c, const struct retirement *row, struc
         rc = moves_apply(c->act, row, &t, err);
     if (!rc)
         tally_claim(c->act, row, &d);
-    return rc || !d.granted ? rc : add_claim(c, &d.after, lease_ran_out, before.driver, err);
+    return rc || !d.granted ? rc : add_claim(c, row, &d.after, before.driver, err);
 }
 
 /* The rows of a look, before anything is decided about them: what becomes of one depends on the others. */
@@ -253,6 +272,7 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
         .n_stages = in->n_stages,
         .newest_first = in->order == WIRE_NEWEST,
         .suspects_max = (size_t)in->limit,
+        .sourced = act->config->source != NULL,
     };
     *out = (struct wire_claim_answer){ .due = -1, .under_way = -1 };
     out->claims = arena_array(act->arena, (size_t)in->limit, sizeof(out->claims[0]));

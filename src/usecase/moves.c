@@ -76,6 +76,8 @@ enum rc moves_apply(struct act *act, const struct retirement *before, const stru
     enum rc rc = store_apply(act->store, before, t, err);
     if (!rc && d->n_moves > 0)
         rc = audit_decision(act, before, t, err);
+    if (!rc && d->n_moves > 0)
+        rc = source_note_move(act, &d->after, err);
     if (!rc && d->cancelled)
         rc = store_unlock_account(act->store, before->account_id, err);
     if (!rc && d->cancelled)
@@ -127,6 +129,9 @@ enum rc usecase_update(struct act *act, const struct update *update, struct err 
         return refusal_explain(&d, &row, &cmd, err);
     if (d.replayed)
         return RC_OK;
+    rc = source_refuse_cancel(act, &row, &d, err);
+    if (rc)
+        return rc;
     struct transition t = {
         .decision = &d,
         .actor = act->actor,
@@ -217,6 +222,9 @@ enum rc usecase_operate(struct act *act, int64_t id, const struct operator_move 
     out->waits = d.abort_waits;
     if (d.replayed)
         return RC_OK;
+    rc = source_refuse_cancel(act, &row, &d, err);
+    if (rc)
+        return rc;
     if (in->dry_run)
         return store_check_apply(act->store, &row, &d, err);
     struct transition t = {

@@ -35,6 +35,11 @@ enum rc names_retire(struct act *act, enum identity_kind kind, const char *value
 {
     const struct config *c = act->config;
     const char *format = kind == IDENTITY_EMAIL ? c->retired_email : c->retired_username;
+    if (c->salts.n == 0)
+        return err_set_code(
+            err, RC_CONFLICT, "no_salts",
+            "the LMS gives no retired %s, and there are no salts to make one: identity.salts_file",
+            kind == IDENTITY_EMAIL ? "address" : "user name");
     const char *salt = c->salts.salt[c->salts.n - 1];
     bool taken = true;
     enum rc rc = RC_OK;

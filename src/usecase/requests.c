@@ -153,8 +153,8 @@ static enum rc follow(struct act *act, const struct account *account, const char
     return rc ? rc : audit_account(act, "changed", account->id, err);
 }
 
-static enum rc find_or_bring_along(struct act *act, const struct person_request *in, struct account *out,
-                                   struct err *err)
+enum rc requests_find_account(struct act *act, const struct person_request *in, struct account *out,
+                              struct err *err)
 {
     struct account_match match = { 0 };
     enum rc rc = store_find_account(act->store, act->arena, in->username, in->email, &match, err);
@@ -191,10 +191,15 @@ static enum rc make_person(struct act *act, const struct account *account, const
         .username = in->username,
         .email = own && written ? written : in->email,
         .name = own && account->name ? account->name : (in->name ? in->name : ""),
+        .retired_username = in->retired_username,
+        .retired_email = in->retired_email,
     };
-    enum rc rc =
-        names_retire(act, IDENTITY_USERNAME, out->username, account->id, &out->retired_username, err);
-    return rc ? rc : names_retire(act, IDENTITY_EMAIL, out->email, account->id, &out->retired_email, err);
+    enum rc rc = RC_OK;
+    if (!out->retired_username)
+        rc = names_retire(act, IDENTITY_USERNAME, out->username, account->id, &out->retired_username, err);
+    if (!rc && !out->retired_email)
+        rc = names_retire(act, IDENTITY_EMAIL, out->email, account->id, &out->retired_email, err);
+    return rc;
 }
 
 enum rc requests_add(struct act *act, const struct account *account, const struct person_request *in,
@@ -203,6 +208,11 @@ enum rc requests_add(struct act *act, const struct account *account, const struc
     const struct pipeline *current;
     if (account->retired)
         return already_retired(err);
+    if (act->config->source && !in->source_id)
+        return err_set_code(
+            err, RC_CONFLICT, "has_source",
+            "requests come from the LMS of `source`: ask there, and the retirement comes here "
+            "once its cool-off is over");
     enum rc rc = setup_current_list(act, &current, err);
     if (rc)
         return rc;
@@ -236,7 +246,7 @@ enum rc usecase_request(struct act *act, const struct person_request *in, struct
     if (rc)
         return rc;
     struct account account;
-    rc = find_or_bring_along(act, in, &account, err);
+    rc = requests_find_account(act, in, &account, err);
     if (rc)
         return rc;
 

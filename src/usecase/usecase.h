@@ -11,6 +11,8 @@
  *   cancel.c     finding the request to cancel
  *   fuse.c       no new retirement starts when far more people are due than usual
  *   yields.c     stages that find nobody any more
+ *   news.c       people who asked at an LMS; what the LMS says of them
+ *   source.c     what the LMS is to be told
  *   driving.c    claims and reports of drivers
  *   outbox.c     how drivers deliver messages to hooks
  *   watch.c      retirements that are stuck
@@ -82,6 +84,8 @@ struct person_request {
     const char *username, *email, *name; /* name may be NULL */
     int64_t account_id;                  /* 0: not given */
     const char *orgs;                    /* JSON array of strings, or NULL */
+    int64_t source_id;                   /* the number that the LMS gave the request; 0: it was made here */
+    const char *retired_username, *retired_email; /* NULL: made with the salts */
 };
 /* A retirement in PENDING for an account of the directory, or for a person brought along. When the account
  * has a live one already, that is the result and *created is false. RC_INVALID names the field. RC_CONFLICT
@@ -199,6 +203,13 @@ enum rc usecase_claim(struct act *act, const struct wire_claim_request *in, stru
  * Fails as a whole only when the database does. */
 enum rc usecase_report(struct act *act, const struct wire_report *reports, struct wire_report_answer *answers,
                        size_t n, struct yields_news *news, struct err *err) MUST_CHECK;
+
+/* ---- news.c ---- */
+
+/* What a driver has heard from the LMS, and what it is to tell or ask there. News that cannot be used is
+ * among out->refused. RC_CONFLICT "no_source". */
+enum rc usecase_source(struct act *act, const struct wire_source_request *in, struct wire_source_answer *out,
+                       struct err *err) MUST_CHECK;
 
 /* ---- outbox.c ---- */
 

@@ -3,6 +3,7 @@
 #ifndef LETHE_USECASE_INT_H
 #define LETHE_USECASE_INT_H
 
+#include "base/clock.h"
 #include "usecase/usecase.h"
 
 /* The current list of states. RC_CONFLICT "no_states" when there is none: it says which command makes one. */
@@ -44,6 +45,31 @@ enum rc names_refuse_taken(struct act *act, enum identity_kind kind, const char 
 /* Adds a retirement for an account of the directory or a person brought along; does not check the caller. */
 enum rc requests_add(struct act *act, const struct account *account, const struct person_request *in,
                      int64_t *id, struct err *err) MUST_CHECK;
+
+/* The account that a request is about; a person who is not in the directory is brought along. */
+enum rc requests_find_account(struct act *act, const struct person_request *in, struct account *out,
+                              struct err *err) MUST_CHECK;
+
+/* ---- source.c ---- */
+
+/* No other driver is given the same work meanwhile: longer than a request to the LMS lasts. */
+#define SOURCE_GIVEN_FOR (40 * CLOCK_S)
+/* For so long it is believed that the LMS has not moved. */
+int64_t source_stale_us(const struct act *act);
+/* Stores s after the state here, or what is known of the LMS, has changed. */
+enum rc source_settle(struct act *act, const struct retirement *r, struct sourced *s,
+                      struct err *err) MUST_CHECK;
+/* What the LMS is to be told or asked by now: at most limit. */
+enum rc source_give_work(struct act *act, int64_t limit, struct wire_source_answer *out,
+                         struct err *err) MUST_CHECK;
+/* The state that the LMS is told before that of the retirement: the completed one before a working state or
+ * COMPLETE, so that the LMS sees every stage end; NULL: it is there, or need not be. */
+const char *source_state_before(const struct retirement *r, const char *known);
+/* A retirement is in another state: if it comes from an LMS, the LMS is to be told. */
+enum rc source_note_move(struct act *act, const struct retirement *after, struct err *err) MUST_CHECK;
+/* RC_CONFLICT "has_source": only the LMS can cancel its requests. */
+enum rc source_refuse_cancel(struct act *act, const struct retirement *row, const struct decision *d,
+                             struct err *err) MUST_CHECK;
 
 /* A message to every hook of the event. */
 enum rc hooks_tell(struct act *act, enum hook_event event, int64_t retirement_id, const char *payload,

@@ -56,6 +56,15 @@ static const struct field user_fields[] = {
 #undef IN
 const struct message wire_user_message = { FIELDS(user_fields), .size = sizeof(struct wire_user) };
 
+#define IN(member) .at = offsetof(struct wire_sourced, member)
+static const struct field sourced_fields[] = {
+    { KEY("id"), IN(id), .kind = FIELD_INT, .need = FIELD_REQUIRED, .min = 1, .max = INT64_MAX },
+    { KEY("known"), IN(known), .kind = FIELD_TEXT, .need = FIELD_REQUIRED },
+    { KEY("asked"), IN(asked), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
+};
+#undef IN
+static const struct message sourced = { FIELDS(sourced_fields), .size = sizeof(struct wire_sourced) };
+
 #define IN(member) .at = offsetof(struct wire_claim, member)
 static const struct field claim_fields[] = {
     { KEY("id"), IN(id), .kind = FIELD_INT, .need = FIELD_REQUIRED, .min = 1, .max = INT64_MAX },
@@ -68,6 +77,8 @@ static const struct field claim_fields[] = {
     { KEY("begun"), IN(begun), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
     { KEY("begun_by"), IN(begun_by), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL },
     { KEY("user"), IN(user), .kind = FIELD_MAP, .need = FIELD_REQUIRED, .of = &wire_user_message },
+    { KEY("source"), IN(source), .at_n = offsetof(struct wire_claim, source.id), .kind = FIELD_MAP,
+      .need = FIELD_OPTIONAL, .of = &sourced },
 };
 #undef IN
 static const struct message claim = { FIELDS(claim_fields), .size = sizeof(struct wire_claim),

@@ -6,6 +6,7 @@
  *   request                       its answer                              file
  *   POST /v1/claims               the people that are granted             claims.c
  *   POST /v1/progress             a list of reports: one answer each      reports.c
+ *   POST /v1/source               what is to be told to the LMS           source.c
  *   POST /v1/deliveries/claims    the messages for hooks that are given   deliveries.c
  *   POST /v1/deliveries/reports   a list of reports: one answer each      deliveries.c
  *
@@ -41,7 +42,9 @@ enum {
     WIRE_HOOK_NAME_MAX = 40,
     WIRE_CAUSE_MAX = 100,
     WIRE_MEMO_MAX = 4096, /* bytes */
-    WIRE_STATUS_MAX = 999
+    WIRE_STATUS_MAX = 999,
+    WIRE_NEWS_MAX = 1000,      /* of one request about a source */
+    WIRE_SOURCE_WORK_MAX = 100 /* of its answer */
 };
 
 #define WIRE_COOL_OFF_MAX_S (INT64_C(36500) * 86400)
@@ -79,6 +82,13 @@ struct wire_user {
     const char *const *orgs; /* what is read: ends with NULL */
 };
 
+/* A retirement that comes from an LMS. Its stage begins once the LMS is in the state of the stage. */
+struct wire_sourced {
+    int64_t id;        /* the LMS's number; 0: it comes from no LMS */
+    const char *known; /* the state that the LMS is known to be in */
+    bool asked;        /* an earlier claim of this stage may have asked the LMS for its state */
+};
+
 struct wire_claim {
     int64_t id, epoch;
     const char *stage;   /* the working state that it is in */
@@ -89,6 +99,7 @@ struct wire_claim {
     bool begun; /* a lease on the stage ran out: calls of it may have been sent that no memo tells of */
     const char *begun_by; /* the name of the driver whose lease that was; NULL: not known */
     struct wire_user user;
+    struct wire_sourced source;
     struct wire_fault fault;
 };
 
@@ -168,6 +179,66 @@ void wire_put_report_answers(struct json_out *o, const struct wire_report_answer
 /* The answers to n reports. RC_INVALID: not so many, or one of them cannot be read. */
 enum rc wire_read_report_answers(struct arena *a, const struct json *list, struct wire_report_answer **out,
                                  size_t n, struct err *err) MUST_CHECK;
+
+/* ---- source.c: between an LMS that is the source and the Lethe that follows it ---- */
+
+/* Where the LMS has a retirement. */
+struct wire_news {
+    int64_t id;             /* the LMS's number */
+    const char *state;      /* NULL: the LMS has no such retirement any more */
+    const char *last_state; /* the state before */
+    int64_t age_ms;         /* since it was known to be so */
+    int64_t epoch;          /* the sender holds the lease of this epoch, and lets go; 0: it holds none */
+    bool told;              /* the sender has told the LMS so */
+    bool elsewhere;         /* the LMS was put into this working state by another program */
+    bool again;             /* the sender could not reach the LMS: the work is to be given out again */
+    const char *refused;    /* the LMS does not let it go from there, in the words for operators */
+    int64_t user_id;        /* 0: not known; this and the rest are the person's, as a list has them */
+    const char *original_username, *original_email, *original_name, *retired_username, *retired_email;
+    struct wire_fault fault;
+};
+
+struct wire_source_request {
+    struct wire_news *news;
+    size_t n_news;
+    int64_t limit; /* of the work that is wanted; 0: none */
+    bool looked;   /* with this news the LMS's list came to its end */
+};
+
+/* One retirement about which the LMS is to be told or asked. */
+struct wire_source_work {
+    int64_t id; /* the LMS's number */
+    const char *original_username;
+    const char *known;    /* the state that the LMS is known to be in */
+    const char *state;    /* that it is to be told; NULL: it is asked where it is */
+    const char *before;   /* the state to tell first; NULL: none */
+    bool force;           /* the LMS would refuse the move otherwise: an operator made it here */
+    const char *response; /* to go with the state */
+    struct wire_fault fault;
+};
+
+/* Why news could not be used, for operators. */
+struct wire_refused_news {
+    int64_t id; /* 0: the item had none */
+    const char *detail;
+    struct wire_fault fault;
+};
+
+struct wire_source_answer {
+    int64_t behind;   /* retirements of whose state the LMS has to be told */
+    int64_t troubled; /* retirements that the LMS lets not go on */
+    struct wire_source_work *work;
+    size_t n_work;
+    struct wire_refused_news *refused;
+    size_t n_refused;
+};
+
+void wire_put_source_request(struct json_out *o, const struct wire_source_request *in);
+enum rc wire_read_source_request(struct arena *a, const struct json *body, struct wire_source_request *out,
+                                 struct err *err) MUST_CHECK;
+void wire_put_source_answer(struct json_out *o, const struct wire_source_answer *in);
+enum rc wire_read_source_answer(struct arena *a, const struct json *body, struct wire_source_answer *out,
+                                struct err *err) MUST_CHECK;
 
 /* ---- deliveries.c ---- */
 

@@ -110,6 +110,25 @@ static void try_report_answers(struct line *l, const struct json *json)
     }
 }
 
+static void try_source(struct line *l, const struct json *json)
+{
+    struct wire_source_request request;
+    struct wire_source_answer answer;
+    if (is_read(l, wire_read_source_request(&l->arena, json, &request, &l->err)) && request.n_news > 0 &&
+        !request.news[0].fault.code) {
+        request.n_news = 1;
+        wire_put_source_request(&l->out, &request);
+        enum rc rc = wire_read_source_request(&l->arena, again(l), &request, &l->err);
+        assert(!rc && request.n_news == 1 && !request.news[0].fault.code);
+    }
+    if (is_read(l, wire_read_source_answer(&l->arena, json, &answer, &l->err)) && answer.n_work == 0 &&
+        answer.n_refused == 0) {
+        wire_put_source_answer(&l->out, &answer);
+        enum rc rc = wire_read_source_answer(&l->arena, again(l), &answer, &l->err);
+        assert(!rc);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct line l = { .out = { .buf = NULL } };
@@ -121,6 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_answers(&l, json);
         try_reports(&l, json);
         try_report_answers(&l, json);
+        try_source(&l, json);
     }
     buf_free(&l.text);
     arena_free(&l.arena);

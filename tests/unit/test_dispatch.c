@@ -78,6 +78,7 @@ static const struct {
         "{\"driver\": \"d\", \"limit\": 1, \"lease_s\": 1, \"stages\": [1]}",
         "{\"driver\": \"d\", \"limit\": 1, \"lease_s\": 1, \"other\": 1}" } },
     { &handle_progress, "/v1/progress", { "{}" } },
+    { &handle_source, "/v1/source", { "{}", "{\"news\": 1}", "{\"news\": [], \"limit\": 101}" } },
     { &handle_delivery_claims,
       "/v1/deliveries/claims",
       { "{}", "{\"driver\": \"d\", \"limit\": 101, \"hooks\": []}",

@@ -184,6 +184,9 @@ static void expect_same_claim(const struct wire_claim *claim, const struct wire_
     SAME_INT(since_at);
     SAME_TEXT(memo);
     SAME_INT(begun);
+    SAME_INT(source.id);
+    SAME_TEXT(source.known);
+    SAME_INT(source.asked);
     expect_same_user(&got.user, &in.user, in.user.orgs_json ? 2 : 0);
 }
 
@@ -199,6 +202,7 @@ static void test_wire_claim_answer__there_and_back(void **state)
     claims[1].memo = NULL;
     claims[1].user = (struct wire_user){ .original_username = "x" };
     claims[2].begun = true;
+    claims[2].source = (struct wire_sourced){ INT64_MAX, "PENDING", true };
     claims[2].id = claims[2].epoch = claims[2].lease_s = 1;
     struct wire_claim_answer got, in = { .fuse_blown = true,
                                          .claims = claims,
@@ -714,6 +718,118 @@ static void test_wire_delivery_report_answer__there_and_back(void **state)
 #define CLAIM    "\"driver\":\"d\",\"limit\":1,\"lease_s\":1"
 #define DELIVERY "\"driver\":\"d\",\"limit\":1"
 
+/* ---- sources ---- */
+
+static struct wire_source_request send_source_request(struct line *l, const struct wire_source_request *in)
+{
+    struct wire_source_request got;
+    buf_reset(&l->buf);
+    l->out.comma = false;
+    wire_put_source_request(&l->out, in);
+    expect_ok(wire_read_source_request(&l->arena, sent(l), &got, &l->err), &l->err);
+    return got;
+}
+
+static void expect_same_news(const struct wire_news *news, const struct wire_news *wanted)
+{
+    const struct wire_news got = *news, in = *wanted;
+    assert_null(got.fault.code);
+    SAME_INT(id);
+    SAME_TEXT(state);
+    SAME_TEXT(last_state);
+    SAME_INT(age_ms);
+    SAME_INT(epoch);
+    SAME_INT(told);
+    SAME_INT(elsewhere);
+    SAME_INT(again);
+    SAME_TEXT(refused);
+    SAME_INT(user_id);
+    SAME_TEXT(original_username);
+    SAME_TEXT(original_email);
+    SAME_TEXT(original_name);
+    SAME_TEXT(retired_username);
+    SAME_TEXT(retired_email);
+}
+
+static void test_wire_source_request__there_and_back(void **state)
+{
+    struct line *l = *state;
+    struct wire_news news[] = { { .id = INT64_MAX,
+                                  .state = "ERRORED",
+                                  .last_state = "RETIRING_FORUMS",
+                                  .age_ms = 1,
+                                  .epoch = INT64_MAX,
+                                  .told = true,
+                                  .elsewhere = true,
+                                  .again = true,
+                                  .refused = ODD,
+                                  .user_id = 7,
+                                  .original_username = ODD,
+                                  .original_email = "a@example.com",
+                                  .original_name = "",
+                                  .retired_username = "retired_1",
+                                  .retired_email = "retired_1@retired.invalid" },
+                                { .id = 1 } };
+    const struct wire_source_request in = { .news = news, .n_news = 2, .limit = 100, .looked = true };
+    struct wire_source_request got = send_source_request(l, &in);
+    SAME_INT(n_news);
+    SAME_INT(limit);
+    SAME_INT(looked);
+    for (size_t i = 0; i < 2; i++)
+        expect_same_news(&got.news[i], &news[i]);
+}
+
+static void test_wire_source_request__malformed_news_is_by_itself(void **state)
+{
+    struct line *l = *state;
+    struct wire_source_request got;
+    const struct json *body = parse(
+        l,
+        "{\"news\":[{\"id\":5,\"state\":7},{\"id\":6,\"other\":1},{\"id\":0},{\"id\":7,\"state\":\"A\"}]}");
+    expect_ok(wire_read_source_request(&l->arena, body, &got, &l->err), &l->err);
+    assert_int_equal(got.n_news, 4);
+    assert_int_equal(got.news[0].id, 5);
+    assert_string_equal(got.news[0].fault.text, "state: must be a string, not an integer");
+    assert_string_equal(got.news[1].fault.code, "unknown_field");
+    assert_int_equal(got.news[2].id, 0);
+    assert_non_null(got.news[2].fault.code);
+    assert_null(got.news[3].fault.code);
+}
+
+static void test_wire_source_answer__there_and_back(void **state)
+{
+    struct line *l = *state;
+    struct wire_source_work work[] = { { .id = INT64_MAX,
+                                         .original_username = ODD,
+                                         .known = "PENDING",
+                                         .state = "COMPLETE",
+                                         .before = "LMS_COMPLETE",
+                                         .force = true,
+                                         .response = ODD },
+                                       { .id = 1, .original_username = "a", .known = "ERRORED" } };
+    struct wire_refused_news refused[] = { { .id = 7, .detail = ODD }, { .detail = "no number" } };
+    struct wire_source_answer got, in = {
+        .behind = INT64_MAX, .troubled = 1, .work = work, .n_work = 2, .refused = refused, .n_refused = 2
+    };
+    wire_put_source_answer(&l->out, &in);
+    expect_ok(wire_read_source_answer(&l->arena, sent(l), &got, &l->err), &l->err);
+    SAME_INT(behind);
+    SAME_INT(troubled);
+    SAME_INT(n_work);
+    SAME_INT(n_refused);
+    for (size_t i = 0; i < 2; i++) {
+        SAME_INT(work[i].id);
+        SAME_TEXT(work[i].original_username);
+        SAME_TEXT(work[i].known);
+        SAME_TEXT(work[i].state);
+        SAME_TEXT(work[i].before);
+        SAME_INT(work[i].force);
+        SAME_TEXT(work[i].response);
+        SAME_INT(refused[i].id);
+        SAME_TEXT(refused[i].detail);
+    }
+}
+
 static void test_wire_requests__name_the_field(void **state)
 {
     struct line *l = *state;
@@ -791,6 +907,9 @@ int main(void)
         T(test_wire_delivery_report__there_and_back),
         T(test_wire_delivery_report__a_malformed_one_is_by_itself),
         T(test_wire_delivery_report_answer__there_and_back),
+        T(test_wire_source_request__there_and_back),
+        T(test_wire_source_request__malformed_news_is_by_itself),
+        T(test_wire_source_answer__there_and_back),
         T(test_wire_requests__name_the_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
