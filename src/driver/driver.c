@@ -112,6 +112,8 @@ static enum rc open_client(struct driver *d, struct err *err)
     unsigned connections = SPARE_CONNECTIONS, most = d->config->max_in_flight;
     for (size_t i = 0; i < d->config->n_services; i++)
         connections += d->config->services[i].max_concurrent;
+    if (d->config->source)
+        connections += d->config->source->lms.max_concurrent;
     const struct http_client_conf conf = {
         .world = d->runtime.world,
         .connections_per_host = connections < most ? connections : most + SPARE_CONNECTIONS,

@@ -21,9 +21,12 @@ class OldLms:
 
     LOSE = object()
 
-    def __init__(self, make_service, states):
+    def __init__(self, make_service, states, secret="secret"):
         self.states = states
+        self.secret = secret
         self.rows = {}
+        self.added = 0
+        self.limits = False
         self.moves = []
         self.calls = []
         self.tokens = []
@@ -37,7 +40,8 @@ class OldLms:
 
     def add(self, *names, state="PENDING"):
         for name in names:
-            id = len(self.rows) + 101
+            self.added += 1
+            id = self.added + 100
             self.rows[name] = {
                 "id": id, "user": {"id": id + 1000, "username": name, "email": "x", "profile": {"id": 1, "name": ""}},
                 "current_state": self.state(state), "last_state": self.state("PENDING"),
@@ -52,6 +56,11 @@ class OldLms:
         """As an administrator does it."""
         with self.lock:
             self.rows[name]["current_state"] = self.state(state)
+
+    def cancel(self, name):
+        """As the support page does it: the row is deleted."""
+        with self.lock:
+            del self.rows[name]
 
     def state_of(self, name):
         return self.rows[name]["current_state"]["state_name"]
@@ -98,7 +107,7 @@ class OldLms:
 
     def give_token(self, call):
         form = dict(urllib.parse.parse_qsl(call.raw.decode()))
-        if (form["client_id"], form["client_secret"]) != ("worker", "secret"):
+        if (form["client_id"], form["client_secret"]) != ("worker", self.secret):
             return 401, {"error": "invalid_client"}
         assert (form["grant_type"], form["token_type"]) == ("client_credentials", "jwt")
         self.tokens.append(f"JWT token-{len(self.tokens)}")
@@ -110,7 +119,8 @@ class OldLms:
         states = query["states"]
         if not all(state in self.states for state in states):
             return 400, "\"Unknown state. Please check if it exists and is spelled correctly.\""
-        return 200, [row for row in self.rows.values() if row["current_state"]["state_name"] in states]
+        rows = [row for row in self.rows.values() if row["current_state"]["state_name"] in states]
+        return 200, rows[:int(query["limit"][0])] if self.limits else rows
 
     def status(self, call):
         name = urllib.parse.unquote(call.path[len(BASE):-len("/retirement_status/")])
@@ -118,6 +128,7 @@ class OldLms:
 
     def update(self, call):
         body = call.json
+        forced = body.pop("force", False)
         assert set(body) == {"username", "new_state", "response"} and isinstance(body["response"], str)
         row = self.rows.get(body["username"])
         if row is None:
@@ -126,7 +137,7 @@ class OldLms:
             return 400, json.dumps(f"{body['new_state']} is no state")
         now, new = (self.states.index(s) for s in (row["current_state"]["state_name"], body["new_state"]))
         ends = len(self.states) - 3
-        if now >= ends or new <= now:
+        if not forced and (now >= ends or new <= now):
             return 400, json.dumps(f"{body['username']} cannot go there")
         row["last_state"], row["current_state"] = row["current_state"], self.state(body["new_state"])
         row["modified"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -204,20 +204,21 @@ class Site:
         if not (self.data_dir / "lethe.db").exists():
             return
         plain = self.folder / "fsck.yml"
-        plain.write_text(yaml.safe_dump({"data_dir": "data", "identity": self.config["identity"],
+        plain.write_text(yaml.safe_dump({"data_dir": "data", "identity": self.config.get("identity", {"salts": ["salt-of-no-site"]}),
                                          "states": ["PENDING", "ERRORED", "ABORTED", "COMPLETE"]}))
         plain.chmod(0o600)
         result = self.lethe("fsck", "--config", str(plain), config=False)
         assert result.code == 0 and "every invariant" in result.out, result
 
     def let_leases_end(self):
-        """While no server runs: every lease of a driver is over, on people and on deliveries, and so is every time that a
-        stage was put off for."""
+        """While no server runs: every lease of a driver is over, on people, on deliveries and on what an LMS is to be told, and
+        so is every time that a stage was put off for."""
         assert all(p.poll() is not None for p in self.processes if "drive" not in p.args), "a server runs"
         with sqlite3.connect(self.data_dir / "lethe.db") as db:
             db.execute("UPDATE retirement SET lease_until = created_at + 2 WHERE lease_until > created_at")
             db.execute("UPDATE retirement SET lease_until = -created_at WHERE lease_until < -1")  # LEASE_PUT_OFF of core.h
             db.execute("UPDATE outbox SET next_at = 1 WHERE state = 0")
+            db.execute("UPDATE source SET next_at = 1 WHERE next_at IS NOT NULL")
         db.close()
 
     def be_away_past_all_leases(self):

@@ -768,11 +768,101 @@ static void test_run__without_a_token_it_is_given_back_while_it_stops(void **sta
     expect_nothing_left();
 }
 
+/* ---- people who come from an LMS ---- */
+
+static struct run *begin_sourced(const char *known, const char *memo)
+{
+    struct claim claim = claim_of(1, "ERASING_A");
+    claim.source = (struct run_source){ .id = 4711, .known = known };
+    claim.memo = memo;
+    run_begin(&flight, &claim, m.mono);
+    turn();
+    return flight_take_gate(&flight);
+}
+
+static void test_run__each_stage_of_an_lms_begins_at_the_gate(void **state)
+{
+    open_flight("", "stages:\n" STAGE_A QUICK STAGE_B);
+    struct run *run = begin_sourced("PENDING", NULL);
+    assert_int_equal(m.n_calls, 0);
+    assert_ptr_equal(flight_find_at_gate(&flight, 1, 1), run);
+    assert_null(flight_find_at_gate(&flight, 1, 2));
+    run_pass_gate(run);
+    turn();
+    assert_null(flight_find_at_gate(&flight, 1, 1));
+    made_up_answer(&m, 204, "");
+    accept(expect_report(REPORT_DONE), "ERASING_B", "ERASING_B");
+    assert_int_equal(m.n_calls, 0);
+    run = flight_take_gate(&flight);
+    assert_string_equal(run->source.known, "ERASING_A");
+    assert_string_equal(run->stage_name, "ERASING_B");
+    run_pass_gate(run);
+    turn();
+    made_up_answer(&m, 204, "");
+    accept(expect_report(REPORT_DONE), "COMPLETE", NULL);
+    expect_nothing_left();
+}
+
+static void test_run__no_gate_where_the_lms_is_in_the_stage_already(void **state)
+{
+    open_flight("", "stages:\n" STAGE_A QUICK);
+    assert_null(begin_sourced("ERASING_A", NULL));
+    assert_int_equal(m.n_calls, 1);
+    made_up_answer(&m, 204, "");
+    accept(expect_report(REPORT_DONE), "COMPLETE", NULL);
+    expect_nothing_left();
+}
+
+static void test_run__the_lease_is_renewed_at_the_gate(void **state)
+{
+    open_flight("", "stages:\n" STAGE_A QUICK);
+    struct run *run = begin_sourced("PENDING", NULL);
+    pass(31 * CLOCK_S);
+    accept(expect_report(REPORT_RENEWED), "ERASING_A", NULL);
+    assert_ptr_equal(flight_find_at_gate(&flight, 1, 1), run);
+    run_pass_gate(run);
+    turn();
+    made_up_answer(&m, 204, "");
+    accept(expect_report(REPORT_DONE), "COMPLETE", NULL);
+    expect_nothing_left();
+}
+
+/* What an earlier driver remembered stays remembered. */
+static void test_run__turned_away_with_its_memo(void **state)
+{
+    open_flight("", "stages:\n" STEPS);
+    const char *memo = memo_at(1, 1, "[]");
+    struct run *run = begin_sourced("PENDING", memo);
+    run_turn_away(run, 60 * CLOCK_S);
+    run = expect_report(REPORT_LATER);
+    assert_string_equal(run->put_memo, memo);
+    assert_true(run->later_us == 60 * CLOCK_S);
+    accept(run, "ERASING_A", NULL);
+    expect_nothing_left();
+}
+
+static void test_run__given_back_from_the_gate(void **state)
+{
+    open_flight("", "stages:\n" STAGE_A QUICK);
+    run_turn_away(begin_sourced("PENDING", NULL), 0);
+    accept(expect_report(REPORT_RELEASED), "ERASING_A", NULL);
+    begin_sourced("PENDING", NULL);
+    flight_stop(&flight, 1);
+    assert_null(flight_find_at_gate(&flight, 1, 1));
+    accept(expect_report(REPORT_RELEASED), "ERASING_A", NULL);
+    expect_nothing_left();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_run__##name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(each_stage_of_an_lms_begins_at_the_gate),
+        TEST(no_gate_where_the_lms_is_in_the_stage_already),
+        TEST(the_lease_is_renewed_at_the_gate),
+        TEST(turned_away_with_its_memo),
+        TEST(given_back_from_the_gate),
         TEST(who_backs_off_is_counted),
         TEST(the_later_stage_goes_first),
         TEST(an_attempt_goes_on_with_the_call_that_failed),

@@ -15,13 +15,15 @@ enum rc authority_open(struct authority *a, const struct authority_conf *conf, s
     };
     if (!a->type)
         a->type = conf->config->authority_is_lms ? &authority_lms : &authority_lethe;
-    if (service && !conf->type && service->credentials == CREDENTIALS_OAUTH2)
-        a->token = token_open(&(struct token_conf){ .service = service,
-                                                    .runtime = conf->runtime,
-                                                    .of = "the authority",
-                                                    .longest_wait_us = AUTHORITY_PAUSE_LONGEST });
+    a->peer = (struct peer){ .name = "the authority",
+                             .url = service ? service->url : NULL,
+                             .is_lms = conf->config->authority_is_lms };
+    if (service && !conf->type)
+        a->peer.token = ask_token(a, service, "the authority");
     reminders_open(a);
     deliveries_open(a);
+    if (conf->config->source && !conf->type && !conf->deliver_only)
+        source_open(a);
     return a->type->open(a, err);
 }
 
@@ -29,7 +31,8 @@ void authority_close(struct authority *a)
 {
     deliveries_close(a);
     a->type->close(a);
-    token_close(&a->token);
+    source_close(a);
+    token_close(&a->peer.token);
 }
 
 void authority_pump(struct authority *a, int64_t now)
@@ -38,6 +41,8 @@ void authority_pump(struct authority *a, int64_t now)
         a->services->opened = false;
         a->type->look_again(a);
     }
+    if (!a->rc && a->source)
+        source_pump(a, now);
     if (!a->rc)
         a->type->pump(a, now);
     deliveries_pump(a, now);
@@ -50,5 +55,5 @@ bool authority_has_failed(const struct authority *a)
 
 bool authority_is_idle(const struct authority *a)
 {
-    return !a->type->is_asking(a) && deliveries_are_over(a);
+    return !a->type->is_asking(a) && deliveries_are_over(a) && (!a->source || source_is_idle(a));
 }

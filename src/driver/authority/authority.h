@@ -8,6 +8,8 @@
  *  - deliveries.c: messages for hooks, which a Lethe gives out and is told about
  *  - lethe.c: a Lethe. It grants leases on due people (claims.c) and takes reports (reports.c)
  *  - lms.c: an LMS, which grants no leases. It is asked for due people, and told where they are (updates.c)
+ *  - source.c: an LMS that the people of a Lethe come from: its list, and what it is to be told
+ *  - mirror.c: one conversation with that LMS about one retirement
  *  - reminders.c: reminds of stages that wait for an operator's confirmation
  *  - lms_row.c: a retirement in the LMS's form, and whether it can be used
  *  - lms_alerts.c: what operators are told by a driver for an LMS
@@ -49,9 +51,18 @@ struct silence {
     char why[200]; /* in words, while it lasts */
 };
 
-/* Sent with the credentials of the authority, and once more with another token after a 401. */
+/* Who is asked. */
+struct peer {
+    const char *name;    /* in messages */
+    const char *url;     /* NULL: the server of data_dir, at its socket */
+    struct token *token; /* NULL: it needs none */
+    bool is_lms, is_source;
+};
+
+/* Sent with the credentials of its peer, and once more with another token after a 401. */
 struct ask {
     struct authority *authority;
+    const struct peer *peer;       /* the authority, unless the caller says otherwise after ask_open() */
     struct silence *silence;       /* of its kind */
     unsigned failures;             /* of it, in a row */
     struct http_call call;         /* its answer, in done; body and body_len are the caller's */
@@ -75,6 +86,8 @@ enum ask_result {
     ASK_REFUSED   /* repeating is of no use */
 };
 
+/* For a peer. NULL: the service needs none. of: in messages. */
+struct token *ask_token(const struct authority *a, const struct service_conf *service, const char *of);
 void ask_open(struct ask *ask, struct authority *a, struct silence *silence, void (*done)(struct ask *ask),
               void *arg);
 void ask_close(struct ask *ask);
@@ -89,6 +102,11 @@ void ask_note_nonsense(struct ask *ask, const char *why);
 enum rc ask_explain(const struct ask *ask, struct err *err);
 /* Of a request that the driver cannot do without: `once` ends because of it, else it counts as silence. */
 void ask_note_refusal(struct ask *ask);
+/* Does the answer mean "not now", whatever it is that the peer cannot do? */
+bool ask_is_not_now(const struct ask *ask);
+enum { ASK_WORDS_MAX = 200 };
+/* The words of a refusal, without the person's. */
+void ask_keep_words(const struct ask *ask, const struct template_values *person, char words[ASK_WORDS_MAX]);
 /* The authority's own answer: empty, or JSON. A page or a line of text is a proxy's or a router's. */
 bool ask_is_own_word(const struct ask *ask);
 enum rc ask_parse(const struct ask *ask, struct arena *a, struct json **out, struct err *err) MUST_CHECK;
@@ -211,9 +229,9 @@ enum { LMS_NO_ID = -1, LMS_ROW_MAX = 64 * 1024 /* bytes of a retirement in JSON 
 
 /* What is used of a retirement in the LMS's form. */
 struct lms_row {
-    int64_t id; /* LMS_NO_ID: it has none */
-    const char *state;
-    int64_t modified_at; /* wall clock; 0: it does not say */
+    int64_t id;                     /* LMS_NO_ID: it has none */
+    const char *state, *last_state; /* last_state: NULL: it does not say */
+    int64_t modified_at;            /* wall clock; 0: it does not say */
     struct template_values person;
     bool is_refused; /* by the list as a whole */
 };
@@ -234,6 +252,64 @@ static inline const char *lms_state_of(const struct json *retirement)
     return json_get_text(json_get(retirement, "current_state"), "state_name");
 }
 
+/* ---- mirror.c ---- */
+
+enum mirror_end {
+    MIRROR_TOLD,      /* the LMS is in the state */
+    MIRROR_SAID,      /* it is in another one, or has no such retirement any more */
+    MIRROR_ELSEWHERE, /* another program has put it into the state */
+    MIRROR_REFUSED,   /* it stays where it was known to be; `words` says why */
+    MIRROR_SILENT     /* it could not be reached */
+};
+
+/* About which retirement, and what is to be told. */
+struct mirror_task {
+    int64_t id;           /* the LMS's number */
+    const char *username; /* the original one */
+    const char *known;    /* where the LMS is known to be */
+    const char *before;   /* a state to tell first; NULL: none */
+    const char *state;    /* NULL: it is only asked where it is */
+    const char *response;
+    bool force;
+    bool enters; /* a stage begins: only one program may do that */
+    bool asked;  /* it may have been told of the state before */
+};
+
+struct mirror {
+    struct authority *authority;
+    struct ask ask; /* free while it is not busy and no task is set */
+    struct buf path, body;
+    bool in_use;
+    struct mirror_task task;
+    int64_t run_id, epoch; /* of the run that waits for it; 0: none does */
+    int64_t started_at;    /* steady clock */
+    const char *at;        /* where the LMS is known to be by now */
+    const char *target;    /* of the request under way, or of the last; NULL: none yet */
+    bool is_reading;       /* the request under way asks where the LMS is */
+    bool refused;          /* the last one that told something was */
+    unsigned failures;     /* of telling, in a row */
+    char words[ASK_WORDS_MAX];
+    struct arena arena; /* of the task's texts, and of answers */
+    /* state: SAID: NULL: there is no such retirement. May be called from within mirror_start(). */
+    void (*ended)(struct mirror *m, enum mirror_end end, const char *state);
+};
+
+void mirror_open(struct mirror *m, struct authority *a, const struct peer *lms,
+                 void (*ended)(struct mirror *m, enum mirror_end end, const char *state));
+void mirror_close(struct mirror *m);
+void mirror_start(struct mirror *m, const struct mirror_task *task); /* copies it */
+
+/* ---- source.c ---- */
+
+void source_open(struct authority *a);
+void source_close(struct authority *a); /* also if there is none */
+void source_pump(struct authority *a, int64_t now);
+/* Are claims to wait? The LMS does not answer, or its list has not been seen to its end. */
+bool source_holds_claims(const struct authority *a);
+/* `once`: no person is due. Has the LMS been told of everything? If not, it will be: ask again later. */
+bool source_agrees_to_end(struct authority *a);
+bool source_is_idle(const struct authority *a);
+
 /* ---- lms.c, updates.c ---- */
 
 enum look { LOOK_OURS, LOOK_DUE, LOOK_ONE };
@@ -253,14 +329,14 @@ struct update {
     struct buf path, body;
     const char *target; /* state */
     const char *response;
-    bool holds_turn;       /* counts among those that the LMS gets at once, ... */
-    bool is_repeat;        /* ... and among those that failed before */
-    bool reading_status;   /* the request asks where the person is now */
-    bool refused;          /* because of a refusal */
-    bool maybe_done;       /* a reply was lost, or may have been */
-    unsigned failures;     /* in a row, of the update to target */
-    int64_t failing_since; /* steady clock */
-    char words[200];       /* of the last refusal or failure */
+    bool holds_turn;           /* counts among those that the LMS gets at once, ... */
+    bool is_repeat;            /* ... and among those that failed before */
+    bool reading_status;       /* the request asks where the person is now */
+    bool refused;              /* because of a refusal */
+    bool maybe_done;           /* a reply was lost, or may have been */
+    unsigned failures;         /* in a row, of the update to target */
+    int64_t failing_since;     /* steady clock */
+    char words[ASK_WORDS_MAX]; /* of the last refusal or failure */
     struct timer again;
     struct arena arena; /* of an answer */
 };
@@ -388,13 +464,15 @@ struct authority {
     struct services *services;
     struct flight *flight;
     const struct authority_type *type;
-    struct token *token;            /* NULL: it needs none */
+    struct peer peer;
     struct silence asking, telling; /* requests for people, and about them */
+    struct silence mirroring;       /* requests to the LMS of a source */
     struct claims claims;
     struct batch batches[REPORTS_BATCHES];
     struct reminders reminders;
     struct deliveries deliveries;
-    struct lms *lms; /* NULL: it is none */
+    struct lms *lms;       /* NULL: it is none */
+    struct source *source; /* NULL: there is none */
 
     /* For the roof: */
     bool ending;      /* no more people are taken up */
@@ -429,7 +507,10 @@ static inline int64_t authority_mono(const struct authority *a) /* steady clock 
 /* Why it does not answer, in words; NULL: it does. */
 static inline const char *authority_silence(const struct authority *a)
 {
-    return a->asking.since ? a->asking.why : a->telling.since ? a->telling.why : NULL;
+    return a->asking.since      ? a->asking.why
+           : a->telling.since   ? a->telling.why
+           : a->mirroring.since ? a->mirroring.why
+                                : NULL;
 }
 
 /* A batch that is full ends the look. */

@@ -129,7 +129,7 @@ void claims_pump(struct authority *a, int64_t now)
             ask_send(&c->ask, HTTP_POST, "/v1/claims", &c->body);
         return;
     }
-    if (c->suspects && a->flight->in_flight > 0)
+    if ((c->suspects && a->flight->in_flight > 0) || (a->source && source_holds_claims(a)))
         return;
     c->probed = find_unprobed(a, now);
     if (c->probed) {
@@ -199,6 +199,7 @@ static enum rc take(struct claims *c, const struct wire_claim *in, bool alone, i
         .person = claims_person(&c->arena, &in->user, in->id),
         .orgs = in->user.orgs,
         .alone = alone,
+        .source = { in->source.id, in->source.known, in->source.asked },
     };
     run_begin(c->authority->flight, &claim, now);
     return RC_OK;
@@ -236,6 +237,8 @@ static void look_is_over(struct claims *c, int64_t held, int64_t now)
                      of_others);
         a->held = of_others;
         next_at(c, now + LOOK_FOR_HELD);
+    } else if (is_idle && a->source && !source_agrees_to_end(a)) {
+        next_at(c, now + GATHER_PLACES);
     } else if (is_idle) {
         a->ending = true;
     }

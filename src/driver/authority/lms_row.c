@@ -76,6 +76,7 @@ enum rc lms_row_read(struct arena *a, const char *text, size_t len, bool is_cut,
         return err_set(err, RC_INVALID, "it is %s, not an object", json_kind_name(item->kind));
     out->id = lms_id_of(item);
     out->state = lms_state_of(item);
+    out->last_state = json_get_text(json_get(item, "last_state"), "state_name");
     if (out->id <= 0)
         return err_set(err, RC_INVALID, "its id is no whole number of 64 bits from 1 on");
     if (!out->state)

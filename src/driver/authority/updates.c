@@ -126,36 +126,6 @@ static void vanished(struct update *u)
     not_ours(u, "gone");
 }
 
-static void mask(char *words, const char *name)
-{
-    size_t len = name ? strlen(name) : 0;
-    for (char *at = words; len > 0 && (at = strcasestr(at, name)); at += len)
-        memset(at, '*', len);
-}
-
-/* The words of a refusal, without personal data. */
-static void keep_words(struct update *u)
-{
-    const struct buf *answer = &u->ask.call.answer;
-    const struct template_values *person = &u->run->task.person;
-    struct json *json;
-    const char *found = NULL;
-    snprintf(u->words, sizeof(u->words), "status %u", u->ask.call.status);
-    if (!json_parse(&u->arena, buf_str(answer), answer->len, &json, NULL)) {
-        found = json->kind == JSON_TEXT ? json->text : json_get_text(json, "detail");
-        found = found ? found : json_get_text(json, "message");
-    }
-    if (found) {
-        char *words = arena_strdup(&u->arena, found);
-        mask(words, person->original_username);
-        mask(words, person->original_email);
-        mask(words, person->original_name);
-        words[text_cut(words, strlen(words), sizeof(u->words) - 1)] = '\0';
-        snprintf(u->words, sizeof(u->words), "%s", words);
-    }
-    arena_reset(&u->arena);
-}
-
 /* ---- sending ---- */
 
 static void send_update(struct update *u)
@@ -426,12 +396,6 @@ static void status_came(struct update *u)
 
 /* ---- answers ---- */
 
-/* Not now, whatever it is that the LMS cannot do. */
-static bool is_failure(unsigned status)
-{
-    return status >= 500 || status == 408 || status == 423 || status == 425 || status == 429 || status == 477;
-}
-
 /* As long as there are answers, it may be this person's update alone that fails: reading the status will
  * tell. */
 static void update_failed(struct update *u, const char *why)
@@ -447,18 +411,18 @@ static void update_done(struct update *u)
     struct ask *ask = &u->ask;
     bool is_answer = !ask->no_token && ask->call.failure == HTTP_OK;
     unsigned status = is_answer ? ask->call.status : 0;
+    bool is_not_now = is_answer && ask_is_not_now(ask);
     char words[32];
     snprintf(words, sizeof(words), "status %u", status);
     /* It may have taken effect although no answer says so. */
-    if (is_answer ? is_failure(status) || status == 200
-                  : !ask->no_token && ask->call.failure != HTTP_NOT_SENT)
+    if (is_answer ? is_not_now || status == 200 : !ask->no_token && ask->call.failure != HTTP_NOT_SENT)
         u->maybe_done = true;
     /* A refusal is about this update; with 401 and 403 the driver's credentials or address are wrong. */
-    if (status >= 400 && status != 401 && status != 403 && !is_failure(status)) {
-        keep_words(u);
+    if (status >= 400 && status != 401 && status != 403 && !is_not_now) {
+        ask_keep_words(ask, &u->run->task.person, u->words);
         u->refused = true;
         read_status(u);
-    } else if (is_failure(status)) {
+    } else if (is_not_now) {
         update_failed(u, words);
     } else if (status == 204 || (status == 200 && ask->call.answer.len > 0 && ask_is_own_word(ask))) {
         ask_heard(ask);

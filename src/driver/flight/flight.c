@@ -47,6 +47,7 @@ void flight_open(struct flight *f, const struct flight_conf *conf)
 {
     *f = (struct flight){ .conf = *conf };
     TAILQ_INIT(&f->free);
+    TAILQ_INIT(&f->gates);
     TAILQ_INIT(&f->reports);
     TAILQ_INIT(&f->free_deliveries);
     TAILQ_INIT(&f->told);

@@ -27,6 +27,8 @@
  *                |      '---> RENEWING                                              |
  *                '------------------------------------------------------------------'
  *
+ * A person who comes from an LMS waits AT_GATE before each stage, until the LMS is in its working state.
+ *
  * An action of several calls goes back from CALLING to WAITING for each of them; an attempt is all of them,
  * or, once something was sent that changes something, those from the one that failed. Before a later call
  * that changes something goes out, the authority is told with a renewal (RENEWING) how far the stage has come
@@ -212,6 +214,7 @@ enum run_state {
     RUN_CALLING,
     RUN_BACKING_OFF,
     RUN_SETTLING,
+    RUN_AT_GATE, /* the LMS that the person comes from has to know of the stage first */
     RUN_REPORTING
 };
 
@@ -238,10 +241,19 @@ struct proof {
         *redo; /* the memo with which the stage goes on if it fails and is resumed; NULL: it has none */
 };
 
+/* The LMS that a person comes from. */
+struct run_source {
+    int64_t id;        /* its number; 0: there is none */
+    const char *known; /* the state that it is known to be in */
+    bool asked;        /* it may have been told of the state of the stage before */
+};
+
 struct run {
     struct flight *flight;
     enum run_state state;
-    TAILQ_ENTRY(run) entry; /* of the free */
+    TAILQ_ENTRY(run) entry; /* of the free, or of flight->gates */
+    struct run_source source;
+    bool is_in_gates;
 
     int64_t id, epoch;
     const char *run_key;
@@ -294,13 +306,18 @@ struct claim {
     struct template_values person;
     const char *const *orgs; /* end with NULL; NULL: not known */
     bool alone;              /* a suspect, with whom nobody else is in flight */
-    bool is_lost;            /* so many drivers died of it that it fails, without a call */
+    struct run_source source;
+    bool is_lost; /* so many drivers died of it that it fails, without a call */
 };
 
 /* For the authority: */
 void run_begin(struct flight *f, const struct claim *claim, int64_t now); /* copies what it needs */
 void run_answered(struct run *run, const struct wire_report_answer *answer, int64_t sent_at);
 void run_give_up(struct run *run); /* forgets it without a word to the authority; no report is under way */
+/* A run at the gate: the LMS is in the state of its stage, which begins now. */
+void run_pass_gate(struct run *run);
+/* It does not begin: the retirement is put off for so long, or given back at once (0). */
+void run_turn_away(struct run *run, int64_t for_us);
 /* Is it to be left in the completed state once its stage is done? Decides so for its report. */
 bool run_stops_after(struct run *run);
 const char *run_called_name(const struct run *run); /* of the service, or what stands for it */
@@ -410,6 +427,7 @@ struct flight {
     struct run_list free;
     unsigned in_flight, n_backing_off;
     int64_t stages_in_flight; /* done by runs in flight, before this driver too */
+    struct run_list gates;    /* runs that wait for the LMS to be told, first come first */
     struct run_list reports;  /* runs with something to report, that waited longest first */
     unsigned n_reports;
 
@@ -439,11 +457,16 @@ bool flight_has(const struct flight *f, int64_t id); /* is this retirement in fl
 /* The first of flight->reports; from now on its report is under way. NULL: there is none. */
 struct run *flight_take_report(struct flight *f);
 struct delivery *flight_take_told(struct flight *f); /* the same of a delivery */
+struct run *flight_take_gate(struct flight *f);      /* the first of flight->gates */
+/* A run that is still at the gate; NULL: there is none. */
+struct run *flight_find_at_gate(struct flight *f, int64_t id, int64_t epoch);
 const struct stage_conf *flight_find_stage(const struct config *config, const char *working);
 
 /* For the room: */
 void flight_want(struct run *run, enum report report); /* to be reported; an outcome replaces a renewal */
 void flight_want_nothing(struct run *run);
+void flight_join_gates(struct run *run);
+void flight_leave_gates(struct run *run);
 int64_t flight_now(const struct flight *f);  /* wall clock */
 int64_t flight_mono(const struct flight *f); /* steady clock */
 void flight_copy_person(struct template_values *out, const struct template_values *person, struct arena *a);

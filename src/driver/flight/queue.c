@@ -68,6 +68,37 @@ struct run *flight_take_report(struct flight *f)
     return run;
 }
 
+/* ---- runs at the gate ---- */
+
+void flight_join_gates(struct run *run)
+{
+    TAILQ_INSERT_TAIL(&run->flight->gates, run, entry);
+    run->is_in_gates = true;
+}
+
+void flight_leave_gates(struct run *run)
+{
+    if (run->is_in_gates)
+        TAILQ_REMOVE(&run->flight->gates, run, entry);
+    run->is_in_gates = false;
+}
+
+struct run *flight_take_gate(struct flight *f)
+{
+    struct run *run = TAILQ_FIRST(&f->gates);
+    if (run)
+        flight_leave_gates(run);
+    return run;
+}
+
+struct run *flight_find_at_gate(struct flight *f, int64_t id, int64_t epoch)
+{
+    for (unsigned i = 0; i < f->n_runs; i++)
+        if (f->runs[i]->state == RUN_AT_GATE && f->runs[i]->id == id && f->runs[i]->epoch == epoch)
+            return f->runs[i];
+    return NULL;
+}
+
 struct delivery *flight_take_told(struct flight *f)
 {
     struct delivery *delivery = TAILQ_FIRST(&f->told);

@@ -43,6 +43,8 @@ static void enter_state(struct run *run, enum run_state state)
         service_leave(&run->task.waiter);
     if (run->state == RUN_BACKING_OFF)
         run->flight->n_backing_off--;
+    if (run->state == RUN_AT_GATE)
+        flight_leave_gates(run);
     timers_clear(timers_of(run), &run->wake);
     run->state = state;
 }
@@ -438,10 +440,21 @@ static bool is_half_done(const struct run *run)
     return task_is_begun(t) && (run->memo || t->at.elsewhere);
 }
 
+/* Nothing keeps the stage from beginning any more. */
+static void begin_stage(struct run *run, int64_t now)
+{
+    const char *why;
+    if (!is_half_done(run) && (why = config_passes_over(run->stage, &run->task.person, run->orgs)))
+        skip(run, why);
+    else if (!action_of(&run->stage->action)->start)
+        begin_to_wait(run);
+    else if (!run->stage->verify || !verify_go_on(run))
+        run_call_from(run, now);
+}
+
 /* before: the claim that brings the stage back; NULL: the stage begins now. */
 static void enter_stage(struct run *run, const char *working, const struct claim *before, int64_t now)
 {
-    const char *why;
     set_stage(run, working);
     run->begun_at = before && before->begun_at ? before->begun_at : flight_now(run->flight);
     run->memo = before ? arena_strdup(&run->arena, before->memo) : NULL;
@@ -449,20 +462,40 @@ static void enter_stage(struct run *run, const char *working, const struct claim
     task_set_action(&run->task, run->stage ? &run->stage->action : NULL);
     if (run->stage && before && (before->begun || run->memo))
         task_go_on(&run->task, run->memo, before->begun, before->begun_otherwise);
-    if (has_to_stop(run))
+    if (has_to_stop(run)) {
         give_back(run);
-    else if (run->stage && before && before->is_lost)
+    } else if (run->stage && before && before->is_lost) {
         run_fail(run, &lost, -1, "the driver was lost again and again");
-    else if (!run->stage)
+    } else if (!run->stage) {
         leave_to_others(run);
-    else if (!is_half_done(run) && (why = config_passes_over(run->stage, &run->task.person, run->orgs)))
-        skip(run, why);
-    else if (!action_of(&run->stage->action)->start)
-        begin_to_wait(run);
-    else if (!run->stage->verify || !verify_go_on(run))
-        run_call_from(run, now);
+    } else if (run->source.id && strcmp(run->source.known, run->stage_name) != 0) {
+        enter_state(run, RUN_AT_GATE);
+        flight_join_gates(run);
+    } else {
+        begin_stage(run, now);
+    }
     if (is_unreported(run) && now >= run->lease_sent_at + run->lease_us / 2)
         ask_renewal(run);
+}
+
+void run_pass_gate(struct run *run)
+{
+    assert(run->state == RUN_AT_GATE);
+    run->source.known = run->stage_name;
+    run->source.asked = false;
+    if (has_to_stop(run))
+        give_back(run);
+    else
+        begin_stage(run, flight_mono(run->flight));
+}
+
+void run_turn_away(struct run *run, int64_t for_us)
+{
+    assert(run->state == RUN_AT_GATE);
+    if (for_us > 0)
+        run_put_off(run, for_us, run->memo ? run->memo : task_true_memo(&run->task, &run->arena));
+    else
+        run_release(run);
 }
 
 /* ---- beginning and end ---- */
@@ -510,6 +543,8 @@ void run_begin(struct flight *f, const struct claim *claim, int64_t now)
     run->run_key = arena_strdup(&run->arena, claim->run_key);
     run->orgs = copy_orgs(&run->arena, claim->orgs);
     run->alone = claim->alone;
+    run->source = claim->source;
+    run->source.known = arena_strdup(&run->arena, claim->source.known);
     run->task.call.run_key = run->run_key;
     flight_copy_person(&run->task.person, &claim->person, &run->arena);
     set_lease(run, claim->sent_at, claim->lease_us);

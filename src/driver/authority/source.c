@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An LMS that the people of a Lethe come from. Looks at its list and says to the Lethe who is where; gets
+ * from it what the LMS is to be told or asked, and has that done (mirror.c); and lets people at the gate
+ * (flight.h) into their stage once the LMS is in its state.
+ *
+ * Its hard idea: this driver remembers nothing. Whatever it hears is news for the Lethe, in any order and as
+ * often as it likes, and the Lethe says what is still to be told. So a driver that dies loses nothing, and
+ * several at one Lethe do not disturb each other.
+ *
+ * No person is begun before the LMS's list was seen to its end: only then the Lethe knows whether far more
+ * people are due than usual.
+ */
+#include "driver/authority/authority.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+    NEWS_AT_ONCE = 200,
+    NEWS_ROOM = 512, /* bytes of a piece of news besides its texts */
+    ROWS_MAX = 1 << 30,
+    REFUSED_MAX = 10000, /* rows that are said by their ids */
+    PATH_MAX_BYTES = 64 * 1024
+};
+
+#define QUEUE_PATH   "/api/user/v1/accounts/retirement_queue/"
+#define STALL        (30 * CLOCK_S)
+#define LIST_TIMEOUT (600 * CLOCK_S)
+#define WORK_KEEPS   (5 * CLOCK_S)   /* the Lethe gives it to another driver some time later */
+#define REFUSED_FOR  (600 * CLOCK_S) /* a person whom the LMS does not let into a stage */
+#define MOVED_FOR    (60 * CLOCK_S)  /* one who is elsewhere; the Lethe knows by then */
+/* Reads are older than they seem: the Lethe counts their age from when it hears of them. */
+#define LIST_IS_OLDER   (200 * CLOCK_MS)
+#define ANSWER_IS_OLDER (2 * CLOCK_S)
+#define WORK_SOON       (200 * CLOCK_MS)
+
+/* One piece of news. */
+struct heard {
+    struct wire_news news; /* texts are in source.news_arena */
+    int64_t at;            /* steady clock: the LMS was not asked before */
+    int64_t run_id, epoch; /* of a run to be turned away once the Lethe knows; 0: none */
+};
+
+struct heard_list {
+    struct heard *heard;
+    size_t first, n, room; /* those from `first` to n are in it */
+};
+
+struct source {
+    struct authority *authority;
+    struct peer lms;
+
+    struct ask look;
+    struct buf path;
+    struct rows rows;
+    struct arena row;
+    unsigned limit, n_rows; /* of the look */
+    int64_t looked_at;      /* when it was sent */
+    struct timer next_look; /* set: no look before */
+    bool has_looked;        /* to the end, and the Lethe is to hear so */
+    bool is_caught_up;      /* it has heard */
+
+    struct heard_list coming; /* rows of the list that is coming in */
+    struct heard_list news;   /* to be told */
+    struct arena news_arena;
+
+    struct ask exchange;
+    struct buf body;
+    size_t n_sent; /* with the exchange under way */
+    bool sent_looked, sent_for_work;
+    struct timer next_exchange;   /* set: no exchange before, after one that failed */
+    struct timer soon, next_work; /* set: work is not asked for before; next_work: unless there is a reason */
+    struct arena answer;          /* of the last exchange: has the work */
+    struct wire_source_work *work;
+    size_t next, n_work; /* the next piece of it to be begun with */
+    int64_t given_at;
+
+    struct mirror *mirrors; /* n_mirrors of them */
+    unsigned n_mirrors, n_busy;
+
+    int64_t behind, troubled; /* as the Lethe said last */
+    int64_t ended_runs;       /* when work was asked for last */
+    bool may_end, wants_end;  /* `once`: an exchange found nothing left to tell, since no person was due */
+    bool ends;                /* since the last claim */
+    struct aside told;        /* of those the LMS was told something since the look under way was sent */
+    struct aside refused;     /* rows that cannot be used, and were said */
+};
+
+/* ---- news ---- */
+
+static bool is_news_waiting(const struct source *s)
+{
+    return s->news.first < s->news.n || s->has_looked;
+}
+
+static struct heard *add_heard(struct heard_list *l, int64_t id, int64_t at)
+{
+    if (l->n == l->room) {
+        l->room = l->room ? 2 * l->room : NEWS_AT_ONCE;
+        l->heard = xrealloc(l->heard, l->room * sizeof(*l->heard));
+    }
+    struct heard *heard = &l->heard[l->n++];
+    *heard = (struct heard){ .news = { .id = id }, .at = at };
+    return heard;
+}
+
+static void forget_told(struct source *s)
+{
+    if (s->news.first < s->news.n || s->look.busy)
+        return;
+    s->news.first = s->news.n = 0;
+    arena_reset(&s->news_arena);
+}
+
+/* ---- the LMS's list ---- */
+
+static void refuse_row(struct source *s, int64_t id, const char *why)
+{
+    if (aside_has(&s->refused, id) || s->refused.n == REFUSED_MAX)
+        return;
+    aside_add(&s->refused, id, INT64_MAX);
+    s->authority->set_aside++;
+    if (id == LMS_NO_ID)
+        log_error("a retirement of the LMS cannot be used, and has no id: %s; it is left out", why);
+    else
+        log_error("retirement %" PRId64 " of the LMS cannot be used: %s; it is left out", id, why);
+}
+
+static void row_came(void *arg, const char *text, size_t len, bool is_cut)
+{
+    struct source *s = arg;
+    struct lms_row row;
+    struct err err;
+    s->n_rows++;
+    arena_reset(&s->row);
+    if (lms_row_read(&s->row, text, len, is_cut, &row, &err)) {
+        refuse_row(s, row.id, err.text);
+        return;
+    }
+    struct wire_news *news = &add_heard(&s->coming, row.id, s->looked_at - LIST_IS_OLDER)->news;
+    struct arena *a = &s->news_arena;
+    news->state = arena_strdup(a, row.state);
+    news->last_state = arena_strdup(a, row.last_state);
+    news->user_id = row.person.user_id ? strtoll(row.person.user_id, NULL, 10) : 0;
+    news->original_username = arena_strdup(a, row.person.original_username);
+    news->original_email = arena_strdup(a, row.person.original_email);
+    news->original_name = arena_strdup(a, row.person.original_name);
+    news->retired_username = arena_strdup(a, row.person.retired_username);
+    news->retired_email = arena_strdup(a, row.person.retired_email);
+}
+
+static void piece_came(struct http_call *call, const char *data, size_t len)
+{
+    const struct ask *ask = call->arg;
+    struct source *s = ask->arg;
+    rows_feed(&s->rows, data, len);
+}
+
+/* A full page may hide others behind it: then more rows are asked for, at once. */
+static void list_is_whole(struct source *s, int64_t now)
+{
+    const struct authority *a = s->authority;
+    unsigned batch = a->config->source->batch;
+    for (size_t i = 0; i < s->coming.n; i++)
+        if (!aside_has(&s->told, s->coming.heard[i].news.id))
+            *add_heard(&s->news, 0, 0) = s->coming.heard[i];
+    if (s->n_rows >= s->limit && s->limit < ROWS_MAX) {
+        s->limit *= 2;
+        s->is_caught_up = false;
+        return;
+    }
+    if (s->n_rows < s->limit / 4 && s->limit / 2 >= batch)
+        s->limit /= 2;
+    s->has_looked = true;
+    timers_set(&a->runtime->timers, &s->next_look, now + a->config->poll_us);
+}
+
+static void look_done(struct ask *ask)
+{
+    struct source *s = ask->arg;
+    struct authority *a = s->authority;
+    int64_t now = authority_mono(a);
+    const char *fault = NULL;
+    enum ask_result word = ask_judge(ask);
+    if (word == ASK_REFUSED)
+        ask_note_refusal(ask);
+    if (word == ASK_ANSWERED && (fault = rows_fault(&s->rows)))
+        ask_note_nonsense(ask, fault);
+    if (word == ASK_ANSWERED && !fault) {
+        ask_heard(ask);
+        list_is_whole(s, now);
+    } else {
+        timers_set(&a->runtime->timers, &s->next_look, now + ask_pause(ask));
+    }
+}
+
+static void send_look(struct source *s, int64_t now)
+{
+    const struct config *config = s->authority->config;
+    const struct source_conf *conf = config->source;
+    s->n_rows = 0;
+    s->coming.n = s->told.n = 0;
+    s->looked_at = now;
+    rows_begin(&s->rows);
+    buf_reset(&s->path);
+    buf_printf(&s->path, QUEUE_PATH "?cool_off_days=%" PRId64 "&states=PENDING",
+               conf->cool_off_us / CLOCK_DAY);
+    for (size_t i = 0; i < config->n_stages; i++)
+        buf_printf(&s->path, "&states=%s&states=%s", config->stages[i].working, config->stages[i].completed);
+    buf_printf(&s->path, "&states=ERRORED&limit=%u", s->limit);
+    assert(!s->path.over);
+    ask_send(&s->look, HTTP_GET, buf_str(&s->path), NULL);
+}
+
+/* ---- what the Lethe is told, and says ---- */
+
+/* Bytes of a piece of news in JSON, at most. */
+static size_t room_of(const struct wire_news *news)
+{
+    const char *const texts[] = {
+        news->state,          news->last_state,    news->refused,          news->original_username,
+        news->original_email, news->original_name, news->retired_username, news->retired_email
+    };
+    size_t room = NEWS_ROOM;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        room += texts[i] ? 6 * strlen(texts[i]) : 0; /* a control character has six bytes */
+    return room;
+}
+
+/* How many pieces of news go into one request. */
+static size_t count_for_exchange(const struct source *s)
+{
+    size_t n = 0, room = NEWS_ROOM;
+    for (; n < NEWS_AT_ONCE && s->news.first + n < s->news.n; n++) {
+        room += room_of(&s->news.heard[s->news.first + n].news);
+        if (n > 0 && room > HTTP_BODY_MAX)
+            break;
+    }
+    return n;
+}
+
+static void send_exchange(struct source *s, int64_t now)
+{
+    struct authority *a = s->authority;
+    struct arena scratch = { 0 };
+    s->n_sent = count_for_exchange(s);
+    s->sent_looked = s->has_looked && s->news.first + s->n_sent == s->news.n;
+    s->sent_for_work = s->next == s->n_work && !a->flight->stopping;
+    struct wire_source_request request = {
+        .news = arena_array(&scratch, s->n_sent + 1, sizeof(struct wire_news)),
+        .n_news = s->n_sent,
+        .looked = s->sent_looked,
+        .limit = s->sent_for_work ? 2 * s->n_mirrors : 0,
+    };
+    if (request.limit > WIRE_SOURCE_WORK_MAX)
+        request.limit = WIRE_SOURCE_WORK_MAX;
+    for (size_t i = 0; i < s->n_sent; i++) {
+        const struct heard *heard = &s->news.heard[s->news.first + i];
+        request.news[i] = heard->news;
+        request.news[i].age_ms = (now - heard->at) / CLOCK_MS;
+    }
+    struct json_out o = { .buf = &s->body };
+    buf_reset(&s->body);
+    wire_put_source_request(&o, &request);
+    assert(!s->body.over);
+    arena_free(&scratch);
+    s->ended_runs = a->flight->counts.stages + a->flight->counts.people;
+    ask_send(&s->exchange, HTTP_POST, "/v1/source", &s->body);
+}
+
+/* Those who are elsewhere: the Lethe knows now, and keeps them from every driver. */
+static void turn_away_sent(struct source *s)
+{
+    for (size_t i = 0; i < s->n_sent; i++) {
+        const struct heard *heard = &s->news.heard[s->news.first + i];
+        struct run *run =
+            heard->run_id ? flight_find_at_gate(s->authority->flight, heard->run_id, heard->epoch) : NULL;
+        if (run)
+            run_turn_away(run, MOVED_FOR);
+    }
+}
+
+static void take_answer(struct source *s, const struct wire_source_answer *answer, int64_t now)
+{
+    struct authority *a = s->authority;
+    turn_away_sent(s);
+    s->news.first += s->n_sent;
+    s->has_looked = s->has_looked && !s->sent_looked;
+    s->is_caught_up = s->is_caught_up || s->sent_looked;
+    forget_told(s);
+    for (size_t i = 0; i < answer->n_refused; i++)
+        refuse_row(s, answer->refused[i].id, answer->refused[i].detail);
+    s->behind = answer->behind;
+    s->troubled = answer->troubled;
+    if (!s->sent_for_work)
+        return;
+    s->work = answer->work;
+    s->n_work = answer->n_work;
+    s->next = 0;
+    s->given_at = now;
+    timers_set(&a->runtime->timers, &s->soon, now + WORK_SOON);
+    timers_set(&a->runtime->timers, &s->next_work, now + (s->behind > 0 ? WORK_SOON : a->config->poll_us));
+    s->may_end = s->wants_end && s->behind == 0 && !is_news_waiting(s) && s->n_work == 0;
+}
+
+static void exchange_done(struct ask *ask)
+{
+    struct source *s = ask->arg;
+    struct authority *a = s->authority;
+    int64_t now = authority_mono(a);
+    struct wire_source_answer answer;
+    struct json *body;
+    struct err err;
+    enum ask_result word = ask_judge(ask);
+    if (s->sent_for_work)
+        arena_reset(&s->answer);
+    if (word == ASK_REFUSED)
+        ask_note_refusal(ask);
+    bool is_whole = word == ASK_ANSWERED && !ask_parse(ask, &s->answer, &body, &err) &&
+                    !wire_read_source_answer(&s->answer, body, &answer, &err);
+    if (word == ASK_ANSWERED && !is_whole)
+        ask_note_nonsense(ask, "its answer about a source");
+    if (is_whole) {
+        ask_heard(ask);
+        take_answer(s, &answer, now);
+    } else {
+        timers_set(&a->runtime->timers, &s->next_exchange, now + ask_pause(ask));
+    }
+}
+
+/* ---- conversations ---- */
+
+static void say_refusal(struct source *s, const struct mirror *m)
+{
+    struct authority *a = s->authority;
+    snprintf(a->refusal, sizeof(a->refusal),
+             "the LMS refuses to move its retirement %" PRId64
+             " from %s to %s (%s): are its states those of the stages, in the same order?",
+             m->task.id, m->at, m->target, m->words);
+    log_error("%s", a->refusal);
+    a->set_aside++;
+}
+
+static void tell_news(struct source *s, const struct mirror *m, enum mirror_end how, const char *state)
+{
+    int64_t at = m->task.state ? authority_mono(s->authority) : m->started_at - ANSWER_IS_OLDER;
+    struct heard *heard = add_heard(&s->news, m->task.id, at);
+    struct wire_news *news = &heard->news;
+    news->state = arena_strdup(&s->news_arena, how == MIRROR_SILENT ? m->task.known : state);
+    news->told = how == MIRROR_TOLD;
+    news->elsewhere = how == MIRROR_ELSEWHERE;
+    news->again = how == MIRROR_SILENT;
+    if (how == MIRROR_REFUSED)
+        news->refused = arena_strdup(&s->news_arena, s->authority->refusal);
+    if (how != MIRROR_SAID && how != MIRROR_ELSEWHERE)
+        return;
+    news->epoch = heard->epoch = m->epoch;
+    heard->run_id = m->run_id;
+}
+
+static void mirror_ended(struct mirror *m, enum mirror_end how, const char *state)
+{
+    struct authority *a = m->authority;
+    struct source *s = a->source;
+    struct run *run = m->run_id ? flight_find_at_gate(a->flight, m->run_id, m->epoch) : NULL;
+    s->n_busy--;
+    if (s->look.busy && m->target)
+        aside_add(&s->told, m->task.id, INT64_MAX);
+    if (how == MIRROR_REFUSED)
+        say_refusal(s, m);
+    if (how != MIRROR_SILENT || !m->run_id)
+        tell_news(s, m, how, state);
+    if (!run)
+        return;
+    switch (how) {
+    case MIRROR_TOLD: run_pass_gate(run); break;
+    case MIRROR_REFUSED: run_turn_away(run, REFUSED_FOR); break;
+    case MIRROR_SILENT: run_turn_away(run, 0); break;
+    case MIRROR_SAID:
+    case MIRROR_ELSEWHERE: break; /* once the Lethe knows: turn_away_sent() */
+    }
+}
+
+static struct mirror *free_mirror(struct source *s)
+{
+    for (unsigned i = 0; i < s->n_mirrors; i++)
+        if (!s->mirrors[i].in_use)
+            return &s->mirrors[i];
+    return NULL;
+}
+
+static void start(struct source *s, const struct mirror_task *task, const struct run *run)
+{
+    struct mirror *m = free_mirror(s);
+    m->run_id = run ? run->id : 0;
+    m->epoch = run ? run->epoch : 0;
+    m->started_at = authority_mono(s->authority);
+    s->n_busy++;
+    mirror_start(m, task);
+}
+
+static void start_gate(struct source *s, const struct run *run)
+{
+    const struct stage_conf *stage = run->stage;
+    const char *before = stage == s->authority->config->stages ? "PENDING" : stage[-1].completed;
+    start(s,
+          &(struct mirror_task){ .id = run->source.id,
+                                 .username = run->task.person.original_username,
+                                 .known = run->source.known,
+                                 .before = strcmp(before, run->source.known) == 0 ? NULL : before,
+                                 .state = run->stage_name,
+                                 .response = "started",
+                                 .enters = true,
+                                 .asked = run->source.asked },
+          run);
+}
+
+static void start_work(struct source *s, const struct wire_source_work *work)
+{
+    start(s,
+          &(struct mirror_task){ .id = work->id,
+                                 .username = work->original_username,
+                                 .known = work->known,
+                                 .before = work->before,
+                                 .state = work->state,
+                                 .response = work->response,
+                                 .force = work->force },
+          NULL);
+}
+
+/* People at the gate hold leases, so they come first. */
+static void start_mirrors(struct source *s, int64_t now)
+{
+    struct flight *f = s->authority->flight;
+    struct run *run;
+    if (now - s->given_at > WORK_KEEPS)
+        s->next = s->n_work;
+    while (s->n_busy < s->n_mirrors) {
+        if ((run = flight_take_gate(f)))
+            start_gate(s, run);
+        else if (s->next < s->n_work && !s->work[s->next].fault.code)
+            start_work(s, &s->work[s->next++]);
+        else if (s->next < s->n_work)
+            s->next++;
+        else
+            return;
+    }
+}
+
+/* ---- turns ---- */
+
+/* The timers only make the driver turn. */
+static void time_for_next(void *arg, int64_t now)
+{
+}
+
+static bool is_time_for_work(const struct source *s)
+{
+    const struct flight *f = s->authority->flight;
+    bool has_moved = s->ended_runs != f->counts.stages + f->counts.people;
+    return s->next == s->n_work && !f->stopping && !s->soon.place &&
+           (!s->next_work.place || has_moved || s->wants_end);
+}
+
+void source_pump(struct authority *a, int64_t now)
+{
+    struct source *s = a->source;
+    start_mirrors(s, now);
+    if (a->flight->in_flight > 0)
+        s->wants_end = false;
+    else if (a->conf.once && a->ending)
+        s->wants_end = true;
+    if (a->ending && !s->ends) /* the last claim may have moved people who need no driver */
+        s->may_end = false;
+    s->ends = a->ending;
+    if (a->flight->in_flight > 0 || s->n_busy > 0 || is_news_waiting(s))
+        s->may_end = false;
+    if (!s->look.busy && !s->next_look.place && !a->ending && !a->flight->stopping && !is_news_waiting(s))
+        send_look(s, now);
+    bool has_reason = is_news_waiting(s) || (is_time_for_work(s) && !s->may_end);
+    if (has_reason && !s->exchange.busy && !s->next_exchange.place)
+        send_exchange(s, now);
+}
+
+bool source_holds_claims(const struct authority *a)
+{
+    return !a->source->is_caught_up || a->mirroring.since != 0;
+}
+
+bool source_agrees_to_end(struct authority *a)
+{
+    struct source *s = a->source;
+    if (!s->may_end) {
+        s->wants_end = true;
+        return false;
+    }
+    if (s->troubled > 0 && !a->refusal[0])
+        snprintf(a->refusal, sizeof(a->refusal),
+                 "the LMS does not let %" PRId64 " retirements go on: see the log, and \"lethe check\"",
+                 s->troubled);
+    return true;
+}
+
+bool source_is_idle(const struct authority *a)
+{
+    const struct source *s = a->source;
+    if (s->exchange.busy || s->look.busy || s->n_busy > 0 || is_news_waiting(s))
+        return false;
+    return !a->conf.once || a->flight->stopping || s->may_end;
+}
+
+void source_open(struct authority *a)
+{
+    const struct source_conf *conf = a->config->source;
+    struct source *s = a->source = XNEW(struct source);
+    s->authority = a;
+    s->lms = (struct peer){ .name = "the LMS",
+                            .url = conf->lms.url,
+                            .token = ask_token(a, &conf->lms, "the LMS"),
+                            .is_lms = true,
+                            .is_source = true };
+    s->limit = conf->batch;
+    buf_init(&s->path, PATH_MAX_BYTES);
+    buf_init(&s->body, HTTP_BODY_MAX);
+    aside_open(&s->told);
+    aside_open(&s->refused);
+    rows_open(&s->rows, LMS_ROW_MAX, row_came, s);
+    ask_open(&s->look, a, &a->mirroring, look_done, s);
+    s->look.peer = &s->lms;
+    s->look.about_nobody = true;
+    s->look.call.take = piece_came;
+    s->look.call.stall_us = STALL;
+    s->look.timeout_us = LIST_TIMEOUT;
+    ask_open(&s->exchange, a, &a->telling, exchange_done, s);
+    s->next_look = (struct timer){ .fire = time_for_next, .arg = s };
+    s->next_exchange = s->soon = s->next_work = (struct timer){ .fire = time_for_next, .arg = s };
+    s->n_mirrors = conf->lms.max_concurrent;
+    s->mirrors = xcalloc(s->n_mirrors, sizeof(*s->mirrors));
+    for (unsigned i = 0; i < s->n_mirrors; i++)
+        mirror_open(&s->mirrors[i], a, &s->lms, mirror_ended);
+}
+
+void source_close(struct authority *a)
+{
+    struct source *s = a->source;
+    if (!s)
+        return;
+    ask_close(&s->look);
+    ask_close(&s->exchange);
+    for (unsigned i = 0; i < s->n_mirrors; i++)
+        mirror_close(&s->mirrors[i]);
+    free(s->mirrors);
+    timers_clear(&a->runtime->timers, &s->next_look);
+    timers_clear(&a->runtime->timers, &s->next_exchange);
+    timers_clear(&a->runtime->timers, &s->soon);
+    timers_clear(&a->runtime->timers, &s->next_work);
+    token_close(&s->lms.token);
+    rows_close(&s->rows);
+    aside_close(&s->told);
+    aside_close(&s->refused);
+    buf_free(&s->path);
+    buf_free(&s->body);
+    arena_free(&s->row);
+    arena_free(&s->answer);
+    arena_free(&s->news_arena);
+    free(s->news.heard);
+    free(s->coming.heard);
+    free(s);
+    a->source = NULL;
+}

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An LMS that people come from: a Lethe with its database, whose requests, cool-off and cancels are the LMS's, and which tells
+the LMS of every state."""
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+
+from old_lms import OldLms
+from services import Gate
+from site_under_test import Site, wait_for
+
+STATES = ["PENDING", "RETIRING_FORUM", "FORUM_COMPLETE", "RETIRING_LMS", "LMS_COMPLETE", "ERRORED", "ABORTED", "COMPLETE"]
+WAY = [*STATES[1:5], "COMPLETE"]
+SEEDS = [int(seed) for seed in os.environ.get("LETHE_SEED", "1").split(",")]
+
+
+@pytest.fixture
+def lms(make_service):
+    return OldLms(make_service, list(STATES), secret="secret-of-the-worker")
+
+
+def follow(site, lms, erasing):
+    """Its two stages erase at this service; the LMS is the source."""
+    site.configure(cool_off=None, identity=None, driver={"poll": "100ms"}, source={"lms": {
+        "url": lms.url, "client_id": "worker", "client_secret": "secret-of-the-worker", "cool_off": "0d"}})
+    site.service("erasing", erasing, breaker="none")
+    for working, completed in (("RETIRING_FORUM", "FORUM_COMPLETE"), ("RETIRING_LMS", "LMS_COMPLETE")):
+        site.stage(working, completed, http={"service": "erasing", "post": f"/{working}",
+                                             "json": {"username": "{original_username}", "to": "{retired_username}"}},
+                   retry={"for": "2s", "first": "20ms", "longest": "100ms"})
+    return site
+
+
+@pytest.fixture
+def erasing(make_service):
+    return make_service()
+
+
+@pytest.fixture
+def beside(site, lms, erasing):
+    return follow(site, lms, erasing)
+
+
+def test_from_the_queue_to_complete(beside, lms, erasing):
+    """Each stage calls while the LMS is in its working state, with the names that the LMS gives."""
+    lms.add("ada", "bob")
+    seen = []
+    erasing.script = lambda call: seen.append((call.username, call.path, lms.state_of(call.username))) or 204
+    assert beside.drive_all()["completed"] == 2
+    assert lms.moves_of("ada") == WAY and lms.states_of_all() == {"ada": "COMPLETE", "bob": "COMPLETE"}
+    assert {(name, path.strip("/")) for name, path, _ in seen} == {(n, s) for n in ("ada", "bob") for s in STATES[1:4:2]}
+    assert all(path.strip("/") == state for _, path, state in seen)
+    assert {call.json["to"] for call in erasing.calls} == {"retired_101", "retired_102"}
+    assert beside.show("ada")["current_state"]["state_name"] == "COMPLETE"
+    assert beside.drive_all()["people"] == 0, "once"
+
+
+def test_each_reply_is_lost_once(beside, lms, erasing):
+    """The LMS takes each state once, and each stage is called for once."""
+    lms.add("ada")
+    lost = set()
+
+    def lose(kind, call):
+        if kind in lost or kind == "token":
+            return None
+        lost.add(kind)
+        return lms.LOSE
+
+    lms.meddle = lose
+    assert beside.drive_all()["completed"] == 1
+    assert lost >= {state.lower() for state in WAY} | {"queue", "status"}
+    assert lms.moves_of("ada") == WAY and len(erasing.calls) == 2
+
+
+# ---- who asked, and who took it back ----
+
+@pytest.mark.parametrize("take_back", [lambda lms: lms.cancel("ada"), lambda lms: lms.put("ada", "ABORTED")])
+def test_cancelled_immediately_before_the_first_stage(beside, lms, erasing, take_back):
+    """The list still had the person; the LMS is asked again before the stage."""
+    lms.add("ada", "bob")
+    beside.configure(on_cancel=[{"name": "told", "http": {"service": "erasing", "post": "/told", "json": {
+        "username": "{original_username}"}}}])
+    lms.meddle = lambda kind, call: take_back(lms) if kind == "status" and "/ada/" in call.path and "ada" in lms.rows else None
+    assert beside.drive_all()["completed"] == 1
+    assert beside.states() == {"ada": "ABORTED", "bob": "COMPLETE"}
+    assert [call.path for call in erasing.calls_for("ada")] == ["/told"]
+    assert "ada" not in lms.states_of_all() or lms.state_of("ada") == "ABORTED"
+
+
+@pytest.mark.parametrize("number", [1101, 1102])
+def test_cancelled_and_asked_again(beside, lms, erasing, number):
+    """The second request has a number and a cool-off of its own: the first one's end does not begin it."""
+    lms.add("ada")
+
+    def take_back(kind, call):
+        if kind == "status" and lms.rows["ada"]["id"] == 101:
+            lms.cancel("ada")
+            lms.add("ada")
+            lms.rows["ada"]["user"]["id"] = number
+        return (200, []) if kind == "queue" and lms.rows["ada"]["id"] == 102 else None
+
+    lms.meddle = take_back
+    beside.drive_all()
+    assert erasing.calls == [] and lms.state_of("ada") == "PENDING"
+    lms.meddle = lambda kind, call: None
+    assert beside.drive_all()["completed"] == 1
+    assert lms.state_of("ada") == "COMPLETE"
+
+
+def test_requests_and_cancels_belong_to_the_lms(beside, lms):
+    lms.add("ada")
+    lms.meddle = lambda kind, call: 503 if kind == "status" else None
+    process = beside.run_all()
+    beside.wait_states({"ada": "RETIRING_FORUM"})
+    asked = beside.post("/v1/retirements", {"username": "bob", "email": "bob@example.com"}, token=beside.token("retirement:request"))
+    assert (asked.status, asked.json["code"]) == (409, "has_source")
+    lms.meddle = lambda kind, call: None
+    beside.wait_states({"ada": "COMPLETE"})
+    assert beside.kill(process, signal.SIGTERM) == 0
+
+
+# ---- ERRORED, and what comes after it, on either side ----
+
+def fail_for(name):
+    return lambda call: 422 if call.username == name else 204
+
+
+def test_errored_here_and_resumed_at_the_lms(beside, lms, erasing):
+    lms.add("ada", "bob")
+    erasing.script = fail_for("ada")
+    beside.drive_all()
+    assert lms.states_of_all() == {"ada": "ERRORED", "bob": "COMPLETE"} == beside.states()
+    assert "422" in [why for who, to, why in lms.moves if (who, to) == ("ada", "ERRORED")][0]
+    assert beside.drive_all()["people"] == 0
+    lms.put("ada", "PENDING")
+    erasing.script = lambda call: 204
+    assert beside.drive_all()["completed"] == 1
+    assert lms.state_of("ada") == "COMPLETE"
+
+
+def test_resumed_here(beside, lms, erasing):
+    lms.add("ada")
+    erasing.script = lambda call: 422 if call.path == "/RETIRING_LMS" else 204
+    beside.drive_all()
+    assert lms.state_of("ada") == "ERRORED"
+    erasing.script = lambda call: 204
+    beside.ok("retirement", "resume", "ada", "--reason", "mended")
+    assert beside.drive_all()["completed"] == 1
+    assert lms.moves_of("ada") == ["RETIRING_FORUM", "FORUM_COMPLETE", "RETIRING_LMS", "ERRORED", "FORUM_COMPLETE", *WAY[2:]]
+    assert len(erasing.calls) == 3
+
+
+def test_aborted_here(beside, lms, erasing):
+    lms.add("ada")
+    erasing.script = fail_for("ada")
+    beside.drive_all()
+    beside.ok("retirement", "move", "ada", "ABORTED", "--reason", "asked to")
+    beside.drive_all()
+    assert lms.state_of("ada") == "ABORTED"
+
+
+def test_aborted_there(beside, lms, erasing):
+    """Nobody tells of it, and the list lacks the person: the LMS is asked once in a while."""
+    lms.add("ada")
+    erasing.script = fail_for("ada")
+    beside.drive_all()
+    lms.put("ada", "ABORTED")
+    process = beside.run_all()
+    beside.wait_states({"ada": "ABORTED"})
+    assert beside.kill(process, signal.SIGTERM) == 0
+
+
+# ---- an LMS that is down, or that has other states ----
+
+def test_the_lms_is_down_in_the_middle(beside, lms, erasing):
+    """The stage under way is finished, no other begins, and what was finished is mirrored later."""
+    lms.add("ada", "bob")
+    gate = erasing.script = Gate("ada")
+    process = beside.run_all()
+    gate.wait_reached()
+    wait_for(lambda: lms.state_of("bob") == "COMPLETE")
+    lms.add("cyd")
+    lms.meddle = lambda kind, call: 503
+    gate.open()
+    beside.wait_said(process, "the LMS does not answer")
+    beside.wait_states({"ada": "RETIRING_LMS", "bob": "COMPLETE"})
+    assert len(erasing.calls_for("ada")) == 1 and erasing.calls_for("cyd") == []
+    assert lms.state_of("ada") == "RETIRING_FORUM"
+    lms.meddle = lambda kind, call: None
+    wait_for(lambda: set(lms.states_of_all().values()) == {"COMPLETE"})
+    assert lms.moves_of("ada") == WAY
+    assert len(erasing.calls_for("ada")) == 2
+    assert beside.kill(process, signal.SIGTERM) == 0
+
+
+def test_other_states_at_the_lms(beside, lms, erasing):
+    """The LMS refuses to go back. Both states and its words are said, and it is no success; the list knows, too."""
+    lms.states[1:5] = STATES[3:5] + STATES[1:3]
+    lms.add("ada", state="LMS_COMPLETE")
+    lms.put("ada", "FORUM_COMPLETE")
+    result = beside.drive()
+    assert result.code == 4, result
+    assert "from FORUM_COMPLETE to RETIRING_LMS" in result.err and "cannot go there" in result.err, result
+    assert "ada" not in result.err, "the LMS names the person, the log does not"
+    assert erasing.calls == [] and lms.state_of("ada") == "FORUM_COMPLETE"
+    assert beside.drive().code == 4, "as long as it is so"
+    beside.serve()
+    check = beside.lethe("check")
+    assert check.code == 1 and "1 refused by the LMS" in check.out, check
+
+
+# ---- several programs at one LMS ----
+
+def test_a_driver_that_is_killed_at_every_call(beside, lms, erasing):
+    """Whatever the LMS and the service are asked, the driver dies of it once, before the answer or behind it."""
+    lms.add("ada")
+    died = set()
+
+    def die(kind, call):
+        if kind in died or kind == "token":
+            return None
+        died.add(kind)
+        for process in beside.processes:
+            if process.poll() is None:
+                beside.kill(process)
+        return lms.LOSE if len(died) % 2 else (500, b"")
+
+    lms.meddle = die
+    erasing.script = lambda call: die(call.path, call) and 500 or 204
+    for _ in range(20):
+        process = beside.start("drive", "--once")
+        if process.wait(60) == 0:
+            break
+        beside.let_leases_end()
+    assert lms.state_of("ada") == "COMPLETE" and beside.states() == {"ada": "COMPLETE"}
+    assert lms.moves_of("ada") == WAY
+    assert len(died) == len(WAY) + 2 + 2, died
+
+
+def test_two_lethes_at_one_lms(tmp_path, make_service, lms):
+    """Never both for one person, and everybody is through in the end."""
+    lms.add(*(f"user{i}" for i in range(12)))
+    sites, erasing = [], make_service()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        sites.append(follow(Site(tmp_path / name), lms, erasing))
+    processes = [(site, site.start("drive", "--once")) for site in sites]
+    try:
+        for site, process in processes:
+            process.wait(60)
+        for site in sites:
+            site.drive_all()
+    finally:
+        for site in sites:
+            site.stop()
+    assert set(lms.states_of_all().values()) == {"COMPLETE"}
+    assert all(lms.moves_of(name) == WAY for name in lms.rows)
+    called = [(call.username, call.path) for call in erasing.calls]
+    assert len(called) == len(set(called)) == 2 * len(lms.rows), "a stage was done by both"
+
+
+def test_the_data_directory_is_lost(beside, lms, erasing):
+    """Those in working states are listed, and left alone; the others go on."""
+    lms.add("ada", state="RETIRING_LMS")
+    lms.add("bob", state="FORUM_COMPLETE")
+    lms.add("cyd", state="ERRORED")
+    beside.drive_all()
+    assert beside.states() == {"ada": "RETIRING_LMS", "bob": "COMPLETE", "cyd": "ERRORED"} == lms.states_of_all()
+    assert {call.username for call in erasing.calls} == {"bob"}
+    assert beside.show("ada")["worked_on_elsewhere"]
+    lms.put("ada", "LMS_COMPLETE")
+    beside.drive_all()
+    assert lms.state_of("ada") == "COMPLETE"
+
+
+def test_more_people_than_a_page(beside, lms, erasing):
+    """The fuse knows of all of them before anybody is begun with."""
+    beside.config["source"]["lms"]["batch"] = 5
+    beside.configure(fuse={"people": 20})
+    lms.add(*(f"user{i}" for i in range(30)))
+    lms.limits = True
+    result = beside.drive()
+    assert result.code == 4 and "fuse has blown" in result.err, result
+    assert erasing.calls == [] and len(beside.states()) == 30
+    beside.ok("fuse", "release", "--reason", "an import")
+    assert beside.drive_all()["completed"] == 30
+    assert set(lms.states_of_all().values()) == {"COMPLETE"}
+
+
+# ---- everything at once ----
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_at_random(beside, lms, erasing, seed):
+    """Replies are lost, calls fail, drivers are killed, and administrators move people at the LMS. No call is made for a person
+    whom the LMS does not have in the stage's state, and in the end both say the same."""
+    dice = random.Random(seed)
+    names = [f"user{i}" for i in range(8)]
+    lms.add(*names)
+    wrong = []
+
+    def disturb(kind, call):
+        roll = dice.random()
+        return lms.LOSE if roll < 0.08 else (500, b"") if roll < 0.16 else None
+
+    def erase(call):
+        state = lms.rows[call.username]["current_state"]["state_name"] if call.username in lms.rows else "gone"
+        if state != call.path.strip("/"):
+            wrong.append((call.username, call.path, state))
+        return dice.choice([204] * 8 + [503, 422])
+
+    lms.meddle, erasing.script = disturb, erase
+    for _ in range(4):
+        process = beside.start("drive", "--once")
+        try:
+            process.wait(dice.uniform(0.1, 0.8))
+        except subprocess.TimeoutExpired:
+            beside.kill(process, dice.choice([signal.SIGKILL, signal.SIGTERM]))
+        beside.let_leases_end()
+        for name in dice.sample(names, 2):
+            if lms.state_of(name) == "ERRORED":  # nobody is at work there
+                lms.put(name, dice.choice(["PENDING", "FORUM_COMPLETE"]))
+    lms.meddle, erasing.script = lambda kind, call: None, lambda call: 204
+    for name in names:
+        if lms.state_of(name) == "ERRORED":
+            lms.put(name, "PENDING")
+    for _ in range(3):
+        beside.let_leases_end()
+        assert beside.drive("--json").code in (0, 4)
+    assert wrong == []
+    assert beside.states() == lms.states_of_all()
+    assert set(lms.states_of_all().values()) <= {"COMPLETE", "ERRORED"}, lms.states_of_all()
