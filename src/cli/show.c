@@ -34,6 +34,15 @@ static void print_place(struct arena *a, const struct json *r)
                     arena_printf(a, "until %s; at this stage since %s",
                                  print_time(a, api_text(later, "until")),
                                  print_time(a, api_text(later, "since"))));
+    const struct json *source = json_get(r, "source");
+    if (source && source->kind == JSON_MAP) {
+        const char *known = json_get_text(source, "known"), *refused = json_get_text(source, "refused");
+        print_field(15, "at the LMS",
+                    arena_printf(a, "its retirement %lld, %s%s", (long long)api_int(source, "id"),
+                                 known ? "last known in " : "which is gone", known ? known : ""));
+        if (refused)
+            print_field(15, "refused", refused);
+    }
     if (json_get_bool(r, "abort_asked"))
         print_field(15, "abort", "requested; final when the lease ends");
     print_field(15, "requested", print_time(a, api_text(r, "created")));

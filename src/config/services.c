@@ -191,7 +191,7 @@ enum rc services_read_source(struct reading *r, const struct setting *s, const s
     struct config *config = field;
     struct source_conf *source = ARENA_NEW(r->arena, struct source_conf);
     const struct yaml *lms = yaml_get(at, "lms");
-    source->lms.name = "lms";
+    source->lms.name = "source";
     source->lms.credentials = CREDENTIALS_OAUTH2;
     source->lms.token_type = "JWT";
     config->source = source;

@@ -535,13 +535,15 @@ static void gather_services(struct doctor *d)
 {
     const struct config *given = d->e->config;
     size_t n = given->n_services;
-    struct service_conf *all = arena_array(&d->arena, n + 1, sizeof(all[0]));
+    struct service_conf *all = arena_array(&d->arena, n + 2, sizeof(all[0]));
     d->config = *given;
     memcpy(all, given->services, n * sizeof(all[0]));
     if (given->authority && given->authority_is_lms)
         d->lms = &all[given->authority->index];
     else if (given->authority)
         d->lethe = add_service(all, &n, given->authority);
+    if (given->source)
+        d->lms = add_service(all, &n, &given->source->lms);
     d->config.services = all;
     d->config.n_services = n;
     d->config.mail = NULL; /* its place is behind theirs */

@@ -264,6 +264,12 @@ static enum rc answer_one(struct exchange *x, struct err *err)
         rc = store_log(x->store, x->arena, id, &log, &n, err);
     if (rc)
         return rc;
+    struct sourced source;
+    rc = store_get_sourced(x->store, x->arena, id, &source, err);
+    if (!rc)
+        view.source = &source;
+    else if (rc != RC_NOT_FOUND)
+        return rc;
     struct json_out o = answer_json(x, 200);
     view_native(&o, &view, log, n, x->now);
     return RC_OK;

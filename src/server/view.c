@@ -114,6 +114,18 @@ static void view_later(struct json_out *o, const struct retirement_view *v)
     json_close_map(o);
 }
 
+/* Where the LMS is that it comes from. */
+static void view_source(struct json_out *o, const struct sourced *s)
+{
+    json_put_key(o, "source");
+    json_open_map(o);
+    json_field_int(o, "id", s->number);
+    json_field_text(o, "known", s->known);
+    json_field_time(o, "known_at", s->learnt_at);
+    json_field_text(o, "refused", s->trouble);
+    json_close_map(o);
+}
+
 void view_native(struct json_out *o, const struct retirement_view *v, const struct log_entry *log,
                  size_t n_log, int64_t now)
 {
@@ -135,6 +147,8 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     json_field_bool(o, "user_id_known", account_is_known(&v->account));
     json_put_key(o, "orgs");
     json_put_raw(o, v->account.orgs ? v->account.orgs : "[]");
+    if (v->source)
+        view_source(o, v->source);
     if (log)
         view_responses(o, log, n_log);
     json_close_map(o);

@@ -207,6 +207,9 @@ def test_other_states_at_the_lms(beside, lms, erasing):
     assert "ada" not in result.err, "the LMS names the person, the log does not"
     assert erasing.calls == [] and lms.state_of("ada") == "FORUM_COMPLETE"
     assert beside.drive().code == 4, "as long as it is so"
+    shown = beside.show("ada")["source"]
+    assert (shown["id"], shown["known"]) == (101, "FORUM_COMPLETE") and "cannot go there" in shown["refused"]
+    assert "its retirement 101, last known in FORUM_COMPLETE" in beside.ok("retirement", "show", "ada").out
     beside.serve()
     check = beside.lethe("check")
     assert check.code == 1 and "1 refused by the LMS" in check.out, check
@@ -290,6 +293,15 @@ def test_more_people_than_a_page(beside, lms, erasing):
     assert set(lms.states_of_all().values()) == {"COMPLETE"}
 
 
+def test_the_doctor_asks_the_lms(beside, lms):
+    lms.states.remove("LMS_COMPLETE")
+    beside.serve()
+    found = {(c["check"], c["about"]): (c["level"], c["what"]) for c in beside.lethe("doctor", "--json").json["checks"]}
+    assert found["right", "source"][0] == "good"
+    assert found["states", "source"] == ("red", "does not know LMS_COMPLETE")
+    assert lms.moves == []
+
+
 # ---- everything at once ----
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -332,3 +344,32 @@ def test_at_random(beside, lms, erasing, seed):
     assert wrong == []
     assert beside.states() == lms.states_of_all()
     assert set(lms.states_of_all().values()) <= {"COMPLETE", "ERRORED"}, lms.states_of_all()
+
+
+def test_the_rest_of_lethe(beside, lms, erasing):
+    """A stage that people do, a plan, failures that are resumed as a group, metrics, an archive that waits for the LMS."""
+    lms.states[3:3] = ["RETIRING_LISTS", "LISTS_COMPLETE"]
+    stages = beside.config["stages"]
+    beside.configure(stages=[stages[0], {"working": "RETIRING_LISTS", "completed": "LISTS_COMPLETE", "manual": {
+        "instructions": "Remove {original_email}."}}, stages[1]])
+    lms.add("ada", "bob", "cyd")
+    erasing.script = lambda call: 422 if call.path == "/RETIRING_FORUM" and call.username != "ada" else 204
+    process = beside.run_all()
+    wait_for(lambda: lms.state_of("ada") == "RETIRING_LISTS" and lms.state_of("cyd") == "ERRORED")
+    assert "RETIRING_LISTS" in beside.ok("plan").out or "LISTS" in beside.ok("plan").out
+    beside.wait_states({"ada": "RETIRING_LISTS", "bob": "ERRORED", "cyd": "ERRORED"})
+    assert "2 " in beside.ok("retirement", "failures").out
+    erasing.script = lambda call: 204
+    beside.ok("retirement", "resume", "--all", "--reason", "mended")
+    wait_for(lambda: lms.state_of("bob") == lms.state_of("cyd") == "RETIRING_LISTS")
+    for name in ("ada", "bob", "cyd"):
+        wait_for(lambda: beside.show(name)["waiting"])
+        beside.ok("retirement", "confirm", name, "--note", "removed")
+    wait_for(lambda: set(lms.states_of_all().values()) == {"COMPLETE"})
+    assert lms.moves_of("ada") == ["RETIRING_FORUM", "FORUM_COMPLETE", "RETIRING_LISTS", "LISTS_COMPLETE", *WAY[2:]]
+    metrics = beside.get("/metrics").raw.decode()
+    assert "lethe_source_refused 0" in metrics and "lethe_source_look_seconds 0" in metrics
+    wait_for(lambda: beside.get("/v1/source", token=beside.token("retirement:read")).json["behind"] == 0)
+    assert beside.ok("archive", "--older-than", "0d", "--json").json["people"] == 3
+    assert beside.ok("check").code == 0
+    assert beside.kill(process, signal.SIGTERM) == 0

@@ -306,7 +306,8 @@ static void take_answer(struct source *s, const struct wire_source_answer *answe
     s->next = 0;
     s->given_at = now;
     timers_set(&a->runtime->timers, &s->soon, now + WORK_SOON);
-    timers_set(&a->runtime->timers, &s->next_work, now + (s->behind > 0 ? WORK_SOON : a->config->poll_us));
+    bool is_soon = s->n_work > 0 || (a->conf.once && s->behind > 0);
+    timers_set(&a->runtime->timers, &s->next_work, now + (is_soon ? WORK_SOON : a->config->poll_us));
     s->may_end = s->wants_end && s->behind == 0 && !is_news_waiting(s) && s->n_work == 0;
 }
 
