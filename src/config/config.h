@@ -199,14 +199,17 @@ struct http_step_conf {
     bool
         missing_is_nothing; /* a missing value to capture means: never had this person; else it is an error */
     const struct poll_conf *poll; /* NULL: the call is made once */
+    struct answers last_page;     /* of the last step: no more rounds follow; none: the others end them */
 };
 
 /* One call, or several in a row; each is made after the one before has succeeded. */
 struct http_action_conf {
     const struct http_step_conf *steps;
     size_t n_steps;    /* at least 1 */
-    size_t n_captures; /* of all of them */
-    unsigned rounds;   /* the most rounds; they end when a value to capture is missing; 1: no rounds */
+    size_t n_captures; /* of all of them, and {page} */
+    unsigned rounds;   /* the most rounds; they end as the steps say; 1: no rounds */
+    bool has_page;     /* in rounds; then template_values.more begins with {page} */
+    unsigned first_page;
 };
 
 struct sql_statement_conf {

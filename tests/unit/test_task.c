@@ -732,6 +732,51 @@ static void test_task__who_is_found_in_a_later_round_is_looked_for_again(void **
     expect_text_has(expect_report(REPORT_DONE)->response, "{\"status\":200,\"attempts\":2,\"step\":1");
 }
 
+/* ---- counted pages ---- */
+
+#define PAGES(more)                                                                                          \
+    ACTION("rounds: 3, first_page: 0, steps: [ { " WHO "post: \"/erase?page={page}\", json: { n: {page} }, " \
+           "last_page: " more " } ]")
+
+static void test_task__pages_are_counted_until_the_last_one(void **state)
+{
+    open_flight(", breaker: none", PAGES("{ /more: false }"));
+    begin(1, "ERASING_A");
+    expect_url("http://127.0.0.1:1/erase?page=0");
+    assert_string_equal(m.calls[0]->body, "{\"n\":0}");
+    assert_string_equal(key_of(m.calls[0]), "key-ERASING_A"); /* the page is no captured value */
+    answer(200, "{\"more\":true}");
+    expect_url("http://127.0.0.1:1/erase?page=1");
+    expect_text_has(key_of(m.calls[0]), "key-ERASING_A-round2");
+    answer(503, "");
+    pass(4 * CLOCK_S);
+    expect_url("http://127.0.0.1:1/erase?page=1");
+    answer(200, "{\"more\":false}");
+    expect_text_has(expect_report(REPORT_DONE)->response, "\"attempts\":2");
+}
+
+/* Whether pages follow is never guessed. */
+static void test_task__an_answer_that_says_nothing_of_pages_is_no_last_one(void **state)
+{
+    open_flight(", breaker: none", PAGES("{ /more: false }"));
+    begin(1, "ERASING_A");
+    answer(200, "<html>");
+    pass(4 * CLOCK_S);
+    expect_url("http://127.0.0.1:1/erase?page=0");
+    for (int i = 0; i < 3; i++)
+        answer(200, "{\"more\":true}");
+    expect_text_has(expect_report(REPORT_FAILED)->response, "something is still there after 3 rounds");
+}
+
+static void test_task__a_page_behind_the_last_one_ends_the_rounds(void **state)
+{
+    open_flight("", PAGES("[404]"));
+    begin(1, "ERASING_A");
+    answer(200, "");
+    answer(404, "");
+    expect_text_has(expect_report(REPORT_DONE)->response, "\"status\":404");
+}
+
 /* ---- polls ---- */
 
 static void test_task__a_poll_is_remembered_by_its_own_call_alone(void **state)
@@ -758,6 +803,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(rounds_go_on_until_nothing_is_found),
+        TEST(pages_are_counted_until_the_last_one),
+        TEST(an_answer_that_says_nothing_of_pages_is_no_last_one),
+        TEST(a_page_behind_the_last_one_ends_the_rounds),
         TEST(another_attempt_goes_on_in_its_round),
         TEST(an_attempt_has_no_captures_of_the_one_before),
         TEST(an_action_that_was_begun_goes_before_others),

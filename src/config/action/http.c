@@ -120,6 +120,11 @@ static const struct setting step_settings[] = {
       "what it means when a value to capture is missing", .choices = "error|nothing_to_erase" },
     { "poll", "section", polling_read, OF(poll), NULL,
       "repeat this step until what it asks about is finished", .inner = polling_settings, .inner_form = "." },
+    { "last_page", "conditions", answers_read_said_all, OF(last_page), NULL,
+      "in rounds, of the last step: the answers after which no round follows; or { JSON pointer: value }, "
+      "all "
+      "of them, in an answer of success",
+      .min = HTTP_CALL_STATUS_MIN, .max = HTTP_CALL_STATUS_MAX },
     { NULL }
 };
 
@@ -183,7 +188,7 @@ static enum rc read_steps(struct reading *r, const struct setting *s, const stru
                           struct err *err)
 {
     struct http_reading *all = field;
-    struct template_names names = { .n = 0 };
+    struct template_names names = { .name = { "page" }, .n = all->http.has_page };
     enum rc rc = yaml_want(at, YAML_LIST, "a list of calls", err);
     if (!rc)
         rc = yaml_want_count(at, "calls", 1, ACTION_CALLS_MAX, err);
@@ -208,8 +213,11 @@ static const struct setting http_settings[] = {
     { "steps", "list of calls", read_steps, 0, NULL, "several calls, one after the other, in place of one",
       .inner = step_settings, .inner_form = "[]." },
     { "rounds", "number", setting_count, offsetof(struct http_reading, http.rounds), "1",
-      "the most times to go through the steps; they end when a value to capture is missing", .min = 1,
-      .max = ROUNDS_MAX },
+      "the most times to go through the steps; they end when a value to capture is missing, or with "
+      "last_page",
+      .min = 1, .max = ROUNDS_MAX },
+    { "first_page", "number", setting_count, offsetof(struct http_reading, http.first_page), "1",
+      "what {page} is in the first of the rounds", .max = ROUNDS_MAX },
     { NULL }
 };
 
@@ -218,7 +226,7 @@ static enum rc check_rounds(struct reading *r, const struct http_action_conf *ht
                             struct err *err)
 {
     const struct yaml *step = yaml_get(at, "steps")->first;
-    bool ends = false, may_end = false;
+    bool ends = false, may_end = false, has_last = false;
     enum rc all = RC_OK;
     for (size_t i = 0; i < http->n_steps; i++, step = step->next) {
         const struct yaml *poll = yaml_get(step, "poll"), *nothing = yaml_get(step, "nothing_to_erase");
@@ -232,14 +240,21 @@ static enum rc check_rounds(struct reading *r, const struct http_action_conf *ht
                     nothing, err,
                     "nothing_to_erase would end the rounds while records may be left: put it into success"),
                 &all, err);
+        if (http->steps[i].last_page.n > 0 && i + 1 < http->n_steps)
+            reading_go_on(
+                r, step,
+                yaml_key_error(yaml_get(step, "last_page"), err,
+                               "last_page goes with the last step: those behind it would be left out"),
+                &all, err);
         ends = ends || http->steps[i].missing_is_nothing;
-        may_end = may_end || setting_is_refused(r, step, "if_missing");
+        has_last = has_last || http->steps[i].last_page.n > 0;
+        may_end = may_end || setting_is_refused(r, step, "if_missing|last_page");
     }
-    if (!ends && !may_end)
+    if (!ends && !has_last && !may_end)
         reading_go_on(r, at,
                       yaml_key_error(yaml_get(at, "rounds"), err,
                                      "rounds would never end: one of the steps needs if_missing: "
-                                     "nothing_to_erase"),
+                                     "nothing_to_erase, or the last one last_page"),
                       &all, err);
     return all;
 }
@@ -254,20 +269,31 @@ static enum rc check_several(struct reading *r, const struct http_action_conf *h
         while (s->key && strcmp(s->key, child->key) != 0)
             s++;
         if (s->key && strcmp(s->key, "steps") != 0 && strcmp(s->key, "service") != 0 &&
-            strcmp(s->key, "rounds") != 0)
+            strcmp(s->key, "rounds") != 0 && strcmp(s->key, "first_page") != 0)
             reading_go_on(
                 r, at, yaml_key_error(child, err, "%s and steps: it belongs to one of the steps", child->key),
                 &all, err);
     }
-    if (steps && http->steps && http->rounds > 1 && !setting_is_refused(r, at, "rounds"))
+    if (setting_is_refused(r, at, "rounds"))
+        return all;
+    if (yaml_get(at, "first_page") && http->rounds == 1)
+        reading_go_on(r, at, yaml_key_error(yaml_get(at, "first_page"), err, "first_page: goes with rounds"),
+                      &all, err);
+    if (steps && http->steps && http->rounds > 1)
         reading_go_on(r, at, check_rounds(r, http, at, err), &all, err);
+    const struct yaml *step = steps ? steps->first : NULL;
+    for (size_t i = 0; step && i < http->n_steps && http->rounds == 1; i++, step = step->next)
+        if (http->steps[i].last_page.n > 0)
+            reading_go_on(r, step,
+                          yaml_key_error(yaml_get(step, "last_page"), err, "last_page: goes with rounds"),
+                          &all, err);
     return all;
 }
 
 /* Reads all but what belongs to a step, and is unknown elsewhere. */
 static enum rc read_whole(struct reading *r, const struct yaml *at, struct http_reading *out, struct err *err)
 {
-    static const char *const of_steps[] = { "capture", "poll", NULL };
+    static const char *const of_steps[] = { "capture", "poll", "last_page", NULL };
     enum rc all = RC_OK;
     if (at->kind != YAML_MAP)
         return setting_read_map(r, http_settings, at, out, err);
@@ -288,8 +314,8 @@ static enum rc read_whole(struct reading *r, const struct yaml *at, struct http_
 static enum rc read_http(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                          struct err *err)
 {
-    struct http_reading all = { .http.n_steps = 0 };
     const struct yaml *steps = yaml_get(at, "steps"), *rounds = yaml_get(at, "rounds");
+    struct http_reading all = { .http.has_page = steps && rounds };
     enum rc rc = read_whole(r, at, &all, err);
     if (at->kind != YAML_MAP)
         return rc;
@@ -302,6 +328,10 @@ static enum rc read_http(struct reading *r, const struct setting *s, const struc
         all.http.n_steps = 1;
         if (rounds)
             reading_go_on(r, at, yaml_key_error(rounds, err, "rounds: goes with steps"), &rc, err);
+        if (yaml_get(at, "first_page"))
+            reading_go_on(r, at,
+                          yaml_key_error(yaml_get(at, "first_page"), err, "first_page: goes with rounds"),
+                          &rc, err);
         reading_go_on(r, at, check_call(r, step, at, err), &rc, err);
     }
     *(struct http_action_conf *)field = all.http;

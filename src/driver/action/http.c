@@ -58,7 +58,7 @@ static const char *digest_captures(const struct call *call)
     struct buf *text = &call->tools->scratch;
     buf_reset(text);
     buf_add_str(text, call->run_key);
-    for (size_t i = 0; i < conf_of(call)->first_capture; i++) {
+    for (size_t i = call->conf->http.has_page; i < conf_of(call)->first_capture; i++) {
         const char *value = call->captures->values[i];
         buf_add_char(text, '\n'); /* which a captured value cannot have */
         buf_add_str(text, value ? value : "");
@@ -79,7 +79,7 @@ static const char *make_key(const struct call *call)
         key = arena_printf(a, "%s-%zu", key, call->number + 1);
     if (call->round > 1)
         key = arena_printf(a, "%s-round%u", key, call->round);
-    if (conf_of(call)->first_capture > 0)
+    if (conf_of(call)->first_capture > call->conf->http.has_page)
         key = arena_printf(a, "%s-%s", key, digest_captures(call));
     return key;
 }
@@ -212,6 +212,25 @@ static void keep_values(struct call *call, struct attempt *attempt, struct err *
         fault(attempt, *j, err);
 }
 
+/* Do no more pages follow? A page behind the last one may be no success. */
+static void judge_page(struct call *call, const struct answer *answer, struct attempt *attempt,
+                       struct err *err)
+{
+    struct err why = { .rc = RC_OK };
+    bool may_be_last = answer->is_success || attempt->judgement.verdict == VERDICT_FINAL;
+    enum answer_says said = answer_said(&conf_of(call)->last_page, answer, TRUST_OWN, &why);
+    if (may_be_last && said >= SAID_BY_STATUS) {
+        attempt->judgement = (struct judgement){ .verdict = VERDICT_DONE };
+    } else if (answer->is_success && (said == SAID_STRANGE || said == SAID_UNREADABLE)) {
+        *err = why;
+        fault(attempt, (struct judgement){ VERDICT_AGAIN, true }, err);
+    } else if (answer->is_success) {
+        keep_values(call, attempt, err);
+    } else if (*err->text) {
+        fault(attempt, attempt->judgement, err);
+    }
+}
+
 /* A poll has the last word, unless the answer says that nobody is there. */
 static void judge(struct call *call, struct answer *answer, struct attempt *attempt, struct err *err)
 {
@@ -220,6 +239,10 @@ static void judge(struct call *call, struct answer *answer, struct attempt *atte
     answer->is_success = attempt->judgement.verdict == VERDICT_DONE;
     if (attempt->judgement.verdict == VERDICT_NOTHING_TO_ERASE)
         return;
+    if (conf->last_page.n > 0) {
+        judge_page(call, answer, attempt, err);
+        return;
+    }
     enum poll_word word = answer->is_success ? POLL_FINISHED : POLL_NOTHING;
     if (conf->poll)
         word = poll_judge(conf->poll, answer, err);
@@ -344,6 +367,9 @@ static enum rc http_start(struct call *call, int64_t now, struct err *err)
         },
     };
     http_find_method(conf_of(call)->method, &call->work.http.request.method);
+    if (call->conf->http.has_page)
+        call->captures->values[0] =
+            arena_printf(&call->captures->arena, "%u", call->conf->http.first_page + call->round - 1);
     enum rc rc = write_request(call, err);
     return rc ? rc : send(call, authorization(call, now), now, err);
 }

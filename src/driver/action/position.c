@@ -20,6 +20,12 @@ static size_t captured_before(const struct action_conf *conf, size_t step)
     return conf->kind == ACTION_HTTP ? conf->http.steps[step].first_capture : 0;
 }
 
+/* The page is known by the round. */
+static size_t first_captured(const struct action_conf *conf)
+{
+    return conf->kind == ACTION_HTTP && conf->http.has_page ? 1 : 0;
+}
+
 static const char *name_of(const struct http_action_conf *http, size_t n)
 {
     size_t i = 0;
@@ -65,7 +71,7 @@ void position_put(struct json_out *o, const struct action_conf *conf, const stru
     json_field_text(o, "digests", digests);
     json_put_key(o, "captured");
     json_open_map(o);
-    for (size_t i = 0; i < captured_before(conf, at->call); i++)
+    for (size_t i = first_captured(conf); i < captured_before(conf, at->call); i++)
         json_field_text(o, name_of(&conf->http, i), captured[i]);
     json_close_map(o);
     json_close_map(o);
@@ -74,9 +80,10 @@ void position_put(struct json_out *o, const struct action_conf *conf, const stru
 static bool read_captured(struct arena *a, const struct action_conf *conf, const struct json *from, size_t n,
                           const char **captured)
 {
-    if (!from || from->kind != JSON_MAP || from->count != n)
+    size_t first = first_captured(conf);
+    if (!from || from->kind != JSON_MAP || from->count != n - first)
         return false;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = first; i < n; i++) {
         const char *value = json_get_text(from, name_of(&conf->http, i));
         if (!value)
             return false;
