@@ -3,6 +3,7 @@
 #include "base/json.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -371,4 +372,33 @@ void json_escape(struct buf *out, const char *s, size_t len)
             len--;
         }
     }
+}
+
+bool json_is_safe_number(const char *text, int64_t *out)
+{
+    enum { DIGITS_MAX = 16 };
+    size_t len = strspn(text, "0123456789");
+    *out = 0;
+    if (text[len] || len == 0 || len > DIGITS_MAX || text[0] == '0')
+        return false;
+    for (; *text; text++)
+        *out = *out * 10 + (*text - '0');
+    return *out <= JSON_SAFE_MAX;
+}
+
+void json_field_id(struct json_out *o, const char *key, const char *id)
+{
+    int64_t n;
+    if (id && json_is_safe_number(id, &n))
+        json_field_int(o, key, n);
+    else
+        json_field_text(o, key, id);
+}
+
+const char *json_get_id(struct arena *a, const struct json *map, const char *key)
+{
+    const struct json *value = json_get(map, key);
+    if (value && value->kind == JSON_INT)
+        return arena_printf(a, "%" PRId64, value->integer);
+    return value && value->kind == JSON_TEXT ? value->text : NULL;
 }

@@ -92,6 +92,15 @@ void json_put_time(struct json_out *o, int64_t at_us);   /* as clock_format; 0 i
 void json_field_text(struct json_out *o, const char *key, const char *s);
 void json_field_int(struct json_out *o, const char *key, int64_t n);
 void json_field_int_if(struct json_out *o, const char *key, bool known, int64_t n); /* else null */
+
+/* The largest number that every reader of JSON keeps exactly. */
+#define JSON_SAFE_MAX ((INT64_C(1) << 53) - 1)
+/* Is the text a number from 1 to JSON_SAFE_MAX, as JSON writes it? */
+bool json_is_safe_number(const char *text, int64_t *out);
+/* An identifier: such a number as a number, any other as a text; NULL: null. */
+void json_field_id(struct json_out *o, const char *key, const char *id);
+/* Reads one: a number in the arena, or the text. NULL: it is absent, or neither. */
+const char *json_get_id(struct arena *a, const struct json *map, const char *key);
 void json_field_bool(struct json_out *o, const char *key, bool b);
 void json_field_time(struct json_out *o, const char *key, int64_t at_us);
 

@@ -124,7 +124,6 @@ static enum rc run_show(struct cli *cli, struct err *err)
 static enum rc put_changes(struct cli *cli, struct json_out *o, struct err *err)
 {
     static const char *const texts[] = { "username", "email", "name" };
-    int64_t number;
     size_t n = 0;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (!cli_option(cli, texts[i]))
@@ -133,10 +132,7 @@ static enum rc put_changes(struct cli *cli, struct json_out *o, struct err *err)
         n++;
     }
     if (cli_option(cli, "account-id")) {
-        enum rc rc = cli_parse_id("--account-id", cli_option(cli, "account-id"), &number, err);
-        if (rc)
-            return rc;
-        json_field_int(o, "account_id", number);
+        json_field_text(o, "account_id", cli_option(cli, "account-id"));
         n++;
     }
     if (n == 0)
@@ -216,7 +212,7 @@ static const struct cli_option add_options[] = {
     { .name = "email", .value = "ADDRESS", .help = "the address" },
     { .name = "name", .value = "NAME", .help = "the full name" },
     { .name = "org", .value = "ORG", .help = "an organisation the person belongs to", .repeated = true },
-    { .name = "account-id", .value = "ID", .help = "the number by which your services know the person" },
+    { .name = "account-id", .value = "ID", .help = "what your services know the person by" },
     { .name = "password-stdin", .help = "read the password from standard input" },
     { 0 },
 };
@@ -237,7 +233,7 @@ static const struct cli_option update_options[] = {
     { .name = "username", .value = "NAME", .help = "another user name" },
     { .name = "email", .value = "ADDRESS", .help = "another address; sessions and links end" },
     { .name = "name", .value = "NAME", .help = "another full name" },
-    { .name = "account-id", .value = "ID", .help = "another number by which your services know the person" },
+    { .name = "account-id", .value = "ID", .help = "what your services know the person by now" },
     { 0 },
 };
 

@@ -106,19 +106,16 @@ enum rc chosen_post(struct cli *cli, const struct chosen *chosen, const char *ve
 enum rc put_new_person(const struct cli *cli, struct json_out *o, struct err *err)
 {
     const char *username, *email;
-    int64_t account_id = 0;
     enum rc rc = cli_require(cli, "username", &username, err);
     if (!rc)
         rc = cli_require(cli, "email", &email, err);
-    if (!rc && cli_option(cli, "account-id"))
-        rc = cli_parse_id("--account-id", cli_option(cli, "account-id"), &account_id, err);
     if (rc)
         return rc;
     json_field_text(o, "username", username);
     json_field_text(o, "email", email);
     if (cli_option(cli, "name"))
         json_field_text(o, "name", cli_option(cli, "name"));
-    if (account_id)
-        json_field_int(o, "account_id", account_id);
+    if (cli_option(cli, "account-id"))
+        json_field_text(o, "account_id", cli_option(cli, "account-id"));
     return RC_OK;
 }

@@ -200,7 +200,6 @@ static void put_orgs(struct arena *a, struct json_out *o, const char *orgs)
 
 static void put_account(struct arena *a, struct json_out *o, const struct people_row *row)
 {
-    int64_t id;
     json_open_map(o);
     json_field_text(o, "username", row->field[PEOPLE_USERNAME]);
     json_field_text(o, "email", row->field[PEOPLE_EMAIL]);
@@ -208,8 +207,8 @@ static void put_account(struct arena *a, struct json_out *o, const struct people
         json_field_text(o, "name", row->field[PEOPLE_NAME]);
     if (row->field[PEOPLE_ORGS])
         put_orgs(a, o, row->field[PEOPLE_ORGS]);
-    if (row->field[PEOPLE_ID] && !cli_parse_id("account_id", row->field[PEOPLE_ID], &id, NULL))
-        json_field_int(o, "account_id", id);
+    if (row->field[PEOPLE_ID])
+        json_field_text(o, "account_id", row->field[PEOPLE_ID]);
     json_close_map(o);
 }
 
@@ -261,12 +260,6 @@ static enum rc check_twice(struct arena *a, const struct people *people, enum pe
 
 static enum rc check_rows(struct arena *a, const char *file, const struct people *people, struct err *err)
 {
-    int64_t id;
-    for (size_t i = 0; i < people->n; i++) {
-        const char *text = people->rows[i].field[PEOPLE_ID];
-        if (text && cli_parse_id("the account_id", text, &id, err))
-            return err_prefix(err, "%s:%u", file, people->rows[i].line);
-    }
     enum rc rc = check_twice(a, people, PEOPLE_USERNAME, "user name", err);
     if (!rc)
         rc = check_twice(a, people, PEOPLE_ID, "account_id", err);
@@ -403,7 +396,7 @@ const struct cli_command command_account_import = {
     .summary = "add all accounts of a file",
     .about = "The columns are username,email,name and, if wanted, orgs (separated by\n"
              "semicolons), with or without a header row. A header row can also name a column\n"
-             "account_id: the number by which your services know people. If a row is refused,\n"
+             "account_id: what your services know people by, any text. If a row is refused,\n"
              "nothing is done. With --update, accounts that exist, found by account_id or else\n"
              "by user name, get what the row says; a row without changes is no mistake.",
     .examples = "lethe account import people.csv\nlethe account import people.csv --update",

@@ -113,7 +113,7 @@ static void note_unknown(struct telling *t, const char *org)
 
 /* ---- lines ---- */
 
-static void add_line(struct partner *p, const struct json *person)
+static void add_line(struct arena *a, struct partner *p, const struct json *person)
 {
     static const char *const columns[] = { "original_username", "original_email", "original_name",
                                            "created" };
@@ -122,7 +122,8 @@ static void add_line(struct partner *p, const struct json *person)
     p->last = person;
     if (p->people++ == 0)
         buf_add_str(&p->csv, csv_titles);
-    buf_add_int(&p->csv, api_int(person, "user_id"));
+    const char *user_id = json_get_id(a, person, "user_id");
+    csv_put(&p->csv, user_id ? user_id : "");
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
         buf_add_char(&p->csv, ',');
         csv_put(&p->csv, api_text(person, columns[i]));
@@ -140,7 +141,7 @@ static void add_person(struct telling *t, const struct json *person)
             note_unknown(t, name);
         for (size_t i = 0; i < names.n; i++) {
             struct partner *p = find_partner(t, names.name[i]);
-            add_line(p ? p : add_partner(t, names.name[i]), person);
+            add_line(t->arena, p ? p : add_partner(t, names.name[i]), person);
         }
     }
 }

@@ -10,14 +10,16 @@
 
 struct template_values probe_person(struct arena *a, const struct json *r)
 {
-    bool has_number = json_get_bool(r, "user_id_known");
+    const char *id = json_get_id(a, r, "account_id");
+    if (!id && json_get_bool(r, "user_id_known"))
+        id = json_get_id(a, json_get(r, "user"), "id");
     return (struct template_values){
         .original_username = api_text(r, "original_username"),
         .original_email = api_text(r, "original_email"),
         .original_name = api_text(r, "original_name"),
         .retired_username = api_text(r, "retired_username"),
         .retired_email = api_text(r, "retired_email"),
-        .user_id = has_number ? arena_printf(a, "%lld", (long long)api_int(json_get(r, "user"), "id")) : NULL,
+        .user_id = id,
         .retirement_id = arena_printf(a, "%lld", (long long)api_int(r, "id")),
         .request_uuid = api_text(r, "uuid"),
         .requested_at = arena_printf(a, "%.19sZ", api_text(r, "created")),

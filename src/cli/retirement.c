@@ -166,7 +166,7 @@ static const struct cli_option request_options[] = {
     { .name = "username", .value = "NAME", .help = "exactly as written" },
     { .name = "email", .value = "ADDRESS", .help = "must be the address of this user name" },
     { .name = "name", .value = "NAME", .help = "the full name, if services need it" },
-    { .name = "account-id", .value = "ID", .help = "the number by which your services know the person" },
+    { .name = "account-id", .value = "ID", .help = "what your services know the person by" },
     { 0 },
 };
 

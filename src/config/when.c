@@ -122,7 +122,7 @@ const struct setting when_settings[] = {
     { "org", "list of text", read_names, OF(org), NULL,
       "one of the person's organisations is one of these; * matches anything" },
     { "user_id", "known or unknown", read_known, OF(user_id), NULL,
-      "is the number known by which services know the person?", .choices = "known|unknown" },
+      "is the id known by which services know the person?", .choices = "known|unknown" },
     { NULL }
 };
 #undef OF

@@ -44,7 +44,7 @@ static enum rc read_account(struct exchange *x, const struct json *body, struct 
     };
     enum rc rc = field_only(body, known, err);
     if (!rc)
-        rc = field_int_optional(body, "account_id", 1, JSON_SAFE_MAX, &out->service_id, err);
+        rc = field_account_id(x->arena, body, &out->service_id, err);
     if (!rc)
         rc = field_text(body, "username", &out->username, err);
     if (!rc)
@@ -241,7 +241,7 @@ static void put_account(struct exchange *x, struct json_out *o, const struct acc
 {
     json_open_map(o);
     json_field_int(o, "id", account->id);
-    json_field_int_if(o, "account_id", account->service_id != 0, account->service_id);
+    json_field_id(o, "account_id", account->service_id);
     json_field_text(o, "username", account->username);
     json_field_text(o, "email", account->email);
     json_field_text(o, "name", account->name);
@@ -279,7 +279,7 @@ static enum rc read_change(struct exchange *x, struct err *err)
     if (!rc)
         rc = field_only(x->body, known, err);
     if (!rc)
-        rc = field_int_optional(x->body, "account_id", 1, JSON_SAFE_MAX, &in->service_id, err);
+        rc = field_account_id(x->arena, x->body, &in->service_id, err);
     if (!rc)
         rc = field_text_optional(x->body, "username", &in->username, err);
     if (!rc)

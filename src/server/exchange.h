@@ -127,9 +127,6 @@ void answer_error(struct http_request *req, enum dialect dialect, const struct e
 void answer_status(struct http_request *req, enum dialect dialect, unsigned status, const char *code,
                    const char *text);
 
-/* The largest number that every reader of JSON keeps exactly. */
-#define JSON_SAFE_MAX ((INT64_C(1) << 53) - 1)
-
 /* ---- fields.c: the fields of a body; RC_INVALID names the field ---- */
 
 enum rc field_text(const struct json *body, const char *key, const char **out, struct err *err) MUST_CHECK;
@@ -140,6 +137,9 @@ enum rc field_username(struct exchange *x, const char **out, struct err *err) MU
 /* Leaves *out alone when absent. */
 enum rc field_int_optional(const struct json *body, const char *key, int64_t min, int64_t max, int64_t *out,
                            struct err *err) MUST_CHECK;
+/* By which services know a person: a number, or any text of one line. */
+enum rc field_account_id(struct arena *a, const struct json *body, const char **out,
+                         struct err *err) MUST_CHECK;
 enum rc field_bool_optional(const struct json *body, const char *key, bool *out, struct err *err) MUST_CHECK;
 /* NULL when absent and not required; a list of at most max children otherwise. */
 enum rc field_list(const struct json *body, const char *key, bool required, unsigned max,

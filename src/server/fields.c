@@ -75,6 +75,26 @@ enum rc field_int_optional(const struct json *body, const char *key, int64_t min
     return rc;
 }
 
+enum rc field_account_id(struct arena *a, const struct json *body, const char **out, struct err *err)
+{
+    static const char wanted[] =
+        "account_id: must be a text of 1 to %d characters in one line, or an integer "
+        "from 1 to %lld";
+    const struct json *value = json_get(body, "account_id");
+    int64_t n;
+    *out = NULL;
+    if (!value || value->kind == JSON_NULL_KIND)
+        return RC_OK;
+    const char *id = json_get_id(a, body, "account_id");
+    bool is_good = id && (value->kind == JSON_INT
+                              ? json_is_safe_number(id, &n)
+                              : *id && text_count(id) <= USECASE_ACCOUNT_ID_MAX && !text_has_control(id));
+    if (!is_good)
+        return err_set(err, RC_INVALID, wanted, USECASE_ACCOUNT_ID_MAX, (long long)JSON_SAFE_MAX);
+    *out = id;
+    return RC_OK;
+}
+
 enum rc field_bool_optional(const struct json *body, const char *key, bool *out, struct err *err)
 {
     const struct json *value = json_get(body, key);

@@ -12,7 +12,7 @@ static enum rc put_report(void *arg, const struct partner_report *report, struct
 {
     struct json_out *o = arg;
     json_open_map(o);
-    json_field_int(o, "user_id", report->account_id);
+    json_field_id(o, "user_id", report->user_id);
     json_field_text(o, "original_username", report->username);
     json_field_text(o, "original_email", report->email);
     json_field_text(o, "original_name", report->name);

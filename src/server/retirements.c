@@ -22,7 +22,7 @@ static enum rc read_request(struct exchange *x, struct err *err)
     if (!rc)
         rc = field_text_optional(x->body, "name", &in->name, err);
     if (!rc)
-        rc = field_int_optional(x->body, "account_id", 1, JSON_SAFE_MAX, &in->account_id, err);
+        rc = field_account_id(x->arena, x->body, &in->account_id, err);
     if (!rc)
         rc = field_orgs(x->arena, x->body, &in->orgs, err);
     return rc ? rc : usecase_check_person(in->username, in->email, in->name, err);

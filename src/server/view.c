@@ -144,6 +144,7 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     json_field_bool(o, "worked_on_elsewhere", role == ROLE_WORKING && r->lease_until == LEASE_NONE);
     json_field_bool(o, "abort_asked", r->abort_asked);
     json_field_bool(o, "forced", r->forced);
+    json_field_id(o, "account_id", v->account.service_id);
     json_field_bool(o, "user_id_known", account_is_known(&v->account));
     json_put_key(o, "orgs");
     json_put_raw(o, v->account.orgs ? v->account.orgs : "[]");

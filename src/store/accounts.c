@@ -10,7 +10,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "store/store_int.h"
+
+/* ---- what others call it ---- */
+
+const char *account_known_as(struct arena *a, const struct account *account)
+{
+    return account->service_id ? account->service_id : arena_printf(a, "%" PRId64, account->id);
+}
+
+int64_t account_number(const struct account *account)
+{
+    int64_t n;
+    return account->service_id && json_is_safe_number(account->service_id, &n) ? n : account->id;
+}
 
 /* ---- adding ---- */
 
@@ -23,7 +37,6 @@ enum rc store_add_account(struct store *s, const struct account *in, int64_t now
     people_identity_key(s, IDENTITY_USERNAME, in->username, alike_key);
     people_email_key(s, in->email, mail_key);
     struct account kept = in->brought_along ? (struct account){ 0 } : *in;
-    struct db_value service_id = int_or_null(in->service_id, 0);
     enum rc rc = store_first_int(
         s->db,
         "INSERT INTO account (username_key, email_key, username, email, name, orgs, created_at, password,"
@@ -32,7 +45,7 @@ enum rc store_add_account(struct store *s, const struct account *in, int64_t now
         DB_ARGS(DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN), DB_TEXT(kept.username),
                 DB_TEXT(kept.email), DB_TEXT(kept.username && !kept.name ? "" : kept.name),
                 DB_TEXT(in->orgs ? in->orgs : "[]"), DB_INT(now), DB_TEXT(kept.password),
-                DB_TEXT(kept.secondary), service_id, DB_BLOB(alike_key, LOOKUP_LEN),
+                DB_TEXT(kept.secondary), DB_TEXT(in->service_id), DB_BLOB(alike_key, LOOKUP_LEN),
                 DB_TEXT(kept.recovery_email)),
         id, err);
     if (!rc && *id == 0)
@@ -62,7 +75,7 @@ static void read_account(struct arena *a, const struct db_rows *rows, struct acc
         .locked_email = arena_strdup(a, db_text(rows, 7)),
         .retired = !db_is_null(rows, 8),
         .created_at = db_int(rows, 9),
-        .service_id = db_int(rows, 11),
+        .service_id = arena_strdup(a, db_text(rows, 11)),
         .recovery_email = arena_strdup(a, db_text(rows, 12)),
     };
 }
@@ -106,13 +119,13 @@ enum rc store_follow_email(struct store *s, int64_t id, const char *email, struc
                   DB_ARGS(DB_INT(id), DB_BLOB(key, LOOKUP_LEN)), NULL, err);
 }
 
-/* The account of this number. sql: a constant with one place. */
-static enum rc get_by_number(struct store *s, struct arena *a, const char *sql, int64_t number,
-                             struct account *out, struct err *err)
+/* The account of this key. sql: a constant with one place. */
+static enum rc get_by(struct store *s, struct arena *a, const char *sql, struct db_value key,
+                      struct account *out, struct err *err)
 {
     struct db_rows rows;
     bool found;
-    enum rc rc = store_first(s->db, &rows, sql, DB_ARGS(DB_INT(number)), &found, err);
+    enum rc rc = store_first(s->db, &rows, sql, DB_ARGS(key), &found, err);
     if (rc)
         return rc;
     if (!found)
@@ -124,13 +137,13 @@ static enum rc get_by_number(struct store *s, struct arena *a, const char *sql, 
 
 enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out, struct err *err)
 {
-    return get_by_number(s, a, ACCOUNT "WHERE id = $1", id, out, err);
+    return get_by(s, a, ACCOUNT "WHERE id = $1", DB_INT(id), out, err);
 }
 
-enum rc store_find_by_number(struct store *s, struct arena *a, int64_t service_id, struct account *out,
-                             struct err *err)
+enum rc store_find_by_service_id(struct store *s, struct arena *a, const char *service_id,
+                                 struct account *out, struct err *err)
 {
-    return get_by_number(s, a, ACCOUNT "WHERE service_id = $1", service_id, out, err);
+    return get_by(s, a, ACCOUNT "WHERE service_id = $1", DB_TEXT(service_id), out, err);
 }
 
 enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *email, int64_t limit,
@@ -250,8 +263,8 @@ enum rc store_change_account(struct store *s, int64_t id, const struct account *
                " name = CASE WHEN username IS NULL THEN NULL ELSE coalesce($9, name) END,"
                " username = CASE WHEN username IS NULL THEN NULL ELSE coalesce($7, username) END"
                " WHERE id = $1 AND retired_at IS NULL",
-               DB_ARGS(DB_INT(id), int_or_null(in->service_id, 0), names[0], names[1], mail,
-                       DB_TEXT(in->orgs), DB_TEXT(in->username), DB_TEXT(in->email), DB_TEXT(in->name)),
+               DB_ARGS(DB_INT(id), DB_TEXT(in->service_id), names[0], names[1], mail, DB_TEXT(in->orgs),
+                       DB_TEXT(in->username), DB_TEXT(in->email), DB_TEXT(in->name)),
                NULL, err);
     if (rc == RC_CONFLICT)
         return err_set_code(err, rc, "taken", "the user name or the account_id is taken");
@@ -285,17 +298,16 @@ enum rc store_fill_account(struct store *s, int64_t id, const struct account *in
     people_username_key(s, in->username, name_key);
     people_identity_key(s, IDENTITY_USERNAME, in->username, alike_key);
     people_email_key(s, in->email, mail_key);
-    enum rc rc =
-        db_run(s->db,
-               "UPDATE account SET username_key = $2, email_key = $3, alike_key = $4, username = $5,"
-               " email = $6, name = $7, orgs = coalesce($8, orgs), password = $9, secondary = $10,"
-               " recovery_email = $11, service_id = coalesce($12, service_id)"
-               " WHERE id = $1 AND username IS NULL",
-               DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
-                       DB_BLOB(alike_key, LOOKUP_LEN), DB_TEXT(in->username), DB_TEXT(in->email),
-                       DB_TEXT(in->name ? in->name : ""), DB_TEXT(in->orgs), DB_TEXT(in->password),
-                       DB_TEXT(in->secondary), DB_TEXT(in->recovery_email), int_or_null(in->service_id, 0)),
-               NULL, err);
+    enum rc rc = db_run(s->db,
+                        "UPDATE account SET username_key = $2, email_key = $3, alike_key = $4, username = $5,"
+                        " email = $6, name = $7, orgs = coalesce($8, orgs), password = $9, secondary = $10,"
+                        " recovery_email = $11, service_id = coalesce($12, service_id)"
+                        " WHERE id = $1 AND username IS NULL",
+                        DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
+                                DB_BLOB(alike_key, LOOKUP_LEN), DB_TEXT(in->username), DB_TEXT(in->email),
+                                DB_TEXT(in->name ? in->name : ""), DB_TEXT(in->orgs), DB_TEXT(in->password),
+                                DB_TEXT(in->secondary), DB_TEXT(in->recovery_email), DB_TEXT(in->service_id)),
+                        NULL, err);
     if (rc == RC_CONFLICT)
         return err_set_code(err, rc, "taken", "the user name or the account_id is taken");
     return rc;

@@ -172,7 +172,8 @@ static enum rc forget_one(struct store *s, const struct marked *m, struct err *e
 {
     static const char *const of_the_retirement[] = {
         LOG_CHAIN "DELETE FROM retirement_log WHERE id IN (SELECT id FROM chain)",
-        "UPDATE partner_report SET user_id = (SELECT coalesce(a.service_id, r.account_id) FROM retirement r"
+        "UPDATE partner_report SET user_id = (SELECT coalesce(a.service_id, CAST(r.account_id AS TEXT)) FROM "
+        "retirement r"
         " LEFT JOIN account a ON a.id = r.account_id WHERE r.id = $1)"
         " WHERE retirement_id = $1 AND user_id IS NULL",
         "DELETE FROM retirement_person WHERE retirement_id = $1"

@@ -33,9 +33,10 @@ enum rc store_waits_for_partners(struct store *s, int64_t retirement_id, bool *o
 
 /* ---- telling ---- */
 
-#define REPORT                                                                                           \
-    "SELECT q.id, coalesce(a.service_id, r.account_id, q.user_id), p.username, p.email, p.name, q.orgs," \
-    " q.created_at FROM partner_report q JOIN retirement_person p ON p.retirement_id = q.retirement_id"  \
+#define REPORT                                                                                          \
+    "SELECT q.id, coalesce(a.service_id, CAST(r.account_id AS TEXT), q.user_id), p.username, p.email, " \
+    "p.name, q.orgs,"                                                                                   \
+    " q.created_at FROM partner_report q JOIN retirement_person p ON p.retirement_id = q.retirement_id" \
     " LEFT JOIN retirement r ON r.id = q.retirement_id LEFT JOIN account a ON a.id = r.account_id "
 
 static enum rc walk_reports(struct store *s, const char *sql, store_partner_fn *fn, void *arg,
@@ -47,7 +48,7 @@ static enum rc walk_reports(struct store *s, const char *sql, store_partner_fn *
     while (!rc && !(rc = db_next(&rows, &row, err)) && row) {
         const struct partner_report report = {
             .id = db_int(&rows, 0),
-            .account_id = db_int(&rows, 1),
+            .user_id = db_text(&rows, 1),
             .username = db_text(&rows, 2),
             .email = db_text(&rows, 3),
             .name = db_text(&rows, 4),

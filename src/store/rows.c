@@ -77,7 +77,7 @@ static enum rc read_view(struct store *s, struct arena *a, const struct db_rows 
         .email = either(text_at(a, rows, 6), out->person.email),
         .name = either(text_at(a, rows, 7), out->person.name),
         .orgs = text_at(a, rows, 8),
-        .service_id = db_int(rows, ROW_COLUMNS_N + 10),
+        .service_id = text_at(a, rows, 10),
     };
     out->driver = text_at(a, rows, 9);
     size_t len;

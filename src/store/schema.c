@@ -39,11 +39,11 @@ static const char *const schema_1[] = {
     "  state_id INTEGER NOT NULL,"
     "  PRIMARY KEY (pipeline_id, position)) WITHOUT ROWID;"
 
-    /* service_id: the number that the application and its services know the person by, when one was given;
+    /* service_id: what the application and its services know the person by, when it was given, and any text;
      * alike_key: equal for user names that differ in case only, and so retire alike. */
     "CREATE TABLE account ("
     "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    "  service_id INTEGER UNIQUE,"
+    "  service_id TEXT UNIQUE,"
     "  username_key BLOB NOT NULL UNIQUE,"
     "  alike_key BLOB NOT NULL,"
     "  email_key BLOB NOT NULL,"
@@ -164,11 +164,11 @@ static const char *const schema_1[] = {
     "  memo TEXT,"
     "  PRIMARY KEY (retirement_id, state_id));"
 
-    /* user_id: the account's number, once retirement and account are deleted. */
+    /* user_id: what services know the account by, once retirement and account are deleted. */
     "CREATE TABLE partner_report ("
     "  id INTEGER PRIMARY KEY,"
     "  retirement_id INTEGER NOT NULL UNIQUE,"
-    "  user_id INTEGER,"
+    "  user_id TEXT,"
     "  orgs TEXT NOT NULL,"
     "  created_at INTEGER NOT NULL,"
     "  being_processed INTEGER NOT NULL);"

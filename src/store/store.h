@@ -99,7 +99,7 @@ struct person {
 
 struct account {
     int64_t id;                          /* ours */
-    int64_t service_id;                  /* what the application and its services call it; 0: not known */
+    const char *service_id;              /* what the application and its services call it; NULL: not known */
     const char *username, *email, *name; /* as they are now; NULL when brought along by a request */
     const char *orgs;                    /* JSON array of strings */
     const char *secondary;               /* JSON object: what retire_misc erases besides; NULL: nothing */
@@ -112,16 +112,16 @@ struct account {
     int64_t created_at;
 };
 
-/* The number by which other systems know the account: see {user_id} in docs/actions.md. */
-static inline int64_t account_number(const struct account *account)
-{
-    return account->service_id != 0 ? account->service_id : account->id;
-}
+/* What other systems know the account by: see {user_id} in docs/actions.md. A number of ours is made in the
+ * arena. */
+const char *account_known_as(struct arena *a, const struct account *account);
+/* The same for readers that take numbers only: where it is no number, ours. */
+int64_t account_number(const struct account *account);
 
-/* Do other systems know the account by that number? Of a person brought along it may be a number of ours. */
+/* Do other systems know the account by it? Of a person brought along it may be a number of ours. */
 static inline bool account_is_known(const struct account *a)
 {
-    return !a->brought_along || a->service_id != 0;
+    return !a->brought_along || a->service_id;
 }
 
 /* Gives it the next id; in->id is not looked at. RC_CONFLICT with code "taken": another account has the
@@ -140,8 +140,8 @@ enum rc store_follow_email(struct store *s, int64_t id, const char *email, struc
 enum rc store_get_account(struct store *s, struct arena *a, int64_t id, struct account *out,
                           struct err *err) MUST_CHECK; /* RC_NOT_FOUND */
 /* By service_id. RC_NOT_FOUND. */
-enum rc store_find_by_number(struct store *s, struct arena *a, int64_t service_id, struct account *out,
-                             struct err *err) MUST_CHECK;
+enum rc store_find_by_service_id(struct store *s, struct arena *a, const char *service_id,
+                                 struct account *out, struct err *err) MUST_CHECK;
 /* Accounts of the directory that were registered with this address, in any case; by id, at most limit. */
 enum rc store_accounts_of_email(struct store *s, struct arena *a, const char *email, int64_t limit,
                                 struct account **out, size_t *n, struct err *err) MUST_CHECK;
@@ -163,7 +163,7 @@ enum rc store_set_password(struct store *s, int64_t id, const char *password, st
 /* RC_CONFLICT with code "taken". */
 enum rc store_rename_account(struct store *s, int64_t id, const char *username, struct err *err) MUST_CHECK;
 
-/* Changes what in has; NULL and 0 mean as it is. Of a person brought along only hashes are kept. Another
+/* Changes what in has; NULL means as it is. Of a person brought along only hashes are kept. Another
  * address ends sessions and links. RC_CONFLICT with code "taken": another account has the number or the exact
  * user name. */
 enum rc store_change_account(struct store *s, int64_t id, const struct account *in,
@@ -445,7 +445,7 @@ enum rc store_count_waiting(struct store *s, int64_t *out, struct err *err) MUST
 
 struct partner_report {
     int64_t id;
-    int64_t account_id;
+    const char *user_id;                 /* what other systems know the account by */
     const char *username, *email, *name; /* original */
     const char *orgs;                    /* JSON array of strings, as they were when it was queued */
     int64_t created_at;                  /* queued */

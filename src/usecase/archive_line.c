@@ -149,7 +149,7 @@ enum rc archive_put_line(struct act *act, const struct retirement_view *v, struc
         return rc;
     }
     json_open_map(&o);
-    json_field_int(&o, "user_id", account_number(&v->account));
+    json_field_id(&o, "user_id", account_known_as(&a, &v->account));
     json_field_text(&o, "original_username", v->person.username);
     json_field_text(&o, "original_email", v->person.email);
     json_field_text(&o, "original_name", v->person.name);

@@ -14,7 +14,7 @@ static bool differs(const char *wanted, const char *now)
     return wanted && (!now || strcmp(wanted, now) != 0);
 }
 
-/* *out: what of `in` is a change, the rest NULL and 0. Of a person brought along only hashes tell. */
+/* *out: what of `in` is a change, the rest NULL. Of a person brought along only hashes tell. */
 static enum rc find_changes(struct act *act, const struct account *now, const struct account *in,
                             struct account *out, bool *any, struct err *err)
 {
@@ -24,7 +24,7 @@ static enum rc find_changes(struct act *act, const struct account *now, const st
     if (now->brought_along)
         rc = store_compare_names(act->store, now->id, in, &name, &address, err);
     *out = (struct account){
-        .service_id = in->service_id != now->service_id ? in->service_id : 0,
+        .service_id = differs(in->service_id, now->service_id) ? in->service_id : NULL,
         .username = name ? in->username : NULL,
         .email = address ? in->email : NULL,
         .name = differs(in->name, now->name) ? in->name : NULL,
@@ -88,13 +88,13 @@ enum rc usecase_change_account(struct act *act, int64_t id, const struct account
 
 /* ---- registering ---- */
 
-/* The account of this number, else the one of this exact user name. RC_NOT_FOUND. */
+/* The account of this service_id, else the one of this exact user name. RC_NOT_FOUND. */
 static enum rc find_account(struct act *act, const struct account *in, struct account *out, struct err *err)
 {
     struct account_match match;
     enum rc rc = RC_NOT_FOUND;
     if (in->service_id)
-        rc = store_find_by_number(act->store, act->arena, in->service_id, out, err);
+        rc = store_find_by_service_id(act->store, act->arena, in->service_id, out, err);
     if (rc != RC_NOT_FOUND)
         return rc;
     rc = store_find_account(act->store, act->arena, in->username, NULL, &match, err);
@@ -111,7 +111,7 @@ static enum rc fill(struct act *act, const struct account *in, int64_t *id, stru
     enum rc rc = find_account(act, in, &entry, err);
     if (rc)
         return rc == RC_NOT_FOUND ? RC_OK : rc;
-    if (!entry.brought_along || (in->service_id && entry.service_id && in->service_id != entry.service_id))
+    if (!entry.brought_along || (entry.service_id && differs(in->service_id, entry.service_id)))
         return RC_OK;
     rc = refuse_retired(act, &entry, err);
     if (!rc)

@@ -16,11 +16,11 @@ enum { KEY_LEN = 16 }; /* bytes of a key; it is twice as many digits */
 
 /* ---- claims ---- */
 
-struct wire_user driving_user(const struct retirement_view *v)
+struct wire_user driving_user(struct arena *a, const struct retirement_view *v)
 {
     return (struct wire_user){
         /* Our own number would be another person's in a service. */
-        .id = account_is_known(&v->account) ? account_number(&v->account) : 0,
+        .id = account_is_known(&v->account) ? account_known_as(a, &v->account) : NULL,
         .original_username = v->person.username,
         .original_email = v->person.email,
         .original_name = v->person.name,
@@ -105,7 +105,7 @@ static enum rc add_claim(struct claiming *c, const struct retirement *row, const
         .memo = view.memo,
         .begun = begun,
         .begun_by = begun ? driver : NULL,
-        .user = driving_user(&view),
+        .user = driving_user(act->arena, &view),
         .source = source,
     };
     return RC_OK;

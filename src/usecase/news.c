@@ -95,7 +95,7 @@ static enum rc find_account(struct act *act, const struct person_request *in, st
     struct account_match match = { 0 };
     enum rc rc = RC_NOT_FOUND;
     if (in->account_id)
-        rc = store_find_by_number(act->store, act->arena, in->account_id, out, err);
+        rc = store_find_by_service_id(act->store, act->arena, in->account_id, out, err);
     if (rc != RC_NOT_FOUND)
         return rc;
     rc = store_find_account(act->store, act->arena, in->username, in->email, &match, err);

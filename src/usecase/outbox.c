@@ -38,7 +38,7 @@ static enum rc take(struct act *act, struct delivery *d, int64_t lease_s, struct
         .retirement_id = d->retirement_id,
     };
     if (d->retirement_id)
-        out->user = driving_user(&view);
+        out->user = driving_user(act->arena, &view);
     return RC_OK;
 }
 

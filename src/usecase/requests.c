@@ -44,7 +44,13 @@ static enum rc already_retired(struct err *err)
     return err_set_code(
         err, RC_CONFLICT, "retired",
         "this user is retired already; if the person has a new account in the application, send "
-        "its number as account_id to POST /v1/retirements");
+        "its id as account_id to POST /v1/retirements");
+}
+
+/* Is the id given, and not that of the account? */
+static bool is_another(struct act *act, const char *id, const struct account *account)
+{
+    return id && strcmp(id, account_known_as(act->arena, account)) != 0;
 }
 
 /* ---- people who came back ---- */
@@ -77,7 +83,7 @@ static enum rc find_retired(struct act *act, const struct person_request *in, st
         rc = store_get_account(act->store, act->arena, row.account_id, out, err);
     if (rc || !out->retired)
         return rc ? rc : RC_NOT_FOUND;
-    bool other_number = in->account_id && in->account_id != account_number(out);
+    bool other_number = is_another(act, in->account_id, out);
     if (retirement_is_over(&row))
         return other_number ? RC_NOT_FOUND : already_retired(err);
     if (other_number || !text_is_same_lower(view.person.email, in->email))
@@ -112,7 +118,7 @@ static enum rc want_number(const struct act *act, struct err *err)
             return err_set_code(
                 err, RC_CONFLICT, "account_id_needed",
                 "account_id: an earlier account of this user name is retired, and stage %s goes "
-                "by the number {user_id}: send the number that the account has now",
+                "by {user_id}: send the id that the account has now",
                 c->stages[i].working);
     return RC_OK;
 }
@@ -123,7 +129,8 @@ static enum rc tell_new_account(struct act *act, const struct person_request *in
                                 const struct account *before, bool *again, struct err *err)
 {
     bool retired = false;
-    bool same_number = in->account_id && in->account_id == before->service_id;
+    bool same_number =
+        in->account_id && before->service_id && strcmp(in->account_id, before->service_id) == 0;
     *again = true;
     if (!before->brought_along || same_number)
         return RC_OK;
@@ -163,7 +170,7 @@ enum rc requests_find_account(struct act *act, const struct person_request *in, 
         rc = tell_new_account(act, in, &match.account, &again, err);
     if (!rc && again) {
         *out = match.account;
-        if (in->account_id && in->account_id != account_number(out))
+        if (is_another(act, in->account_id, out))
             return unknown_pair(err);
         return match.email_matches ? RC_OK : follow(act, out, in->email, err);
     }

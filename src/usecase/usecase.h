@@ -49,6 +49,7 @@ enum {
     USECASE_USERNAME_MAX = 150, /* characters; contract A2 */
     USECASE_EMAIL_MAX = 254,
     USECASE_PERSON_NAME_MAX = 255,
+    USECASE_ACCOUNT_ID_MAX = 100,
     USECASE_RESPONSE_MAX = 64 * 1024, /* bytes; what is longer is cut and marked */
     USECASE_REASON_MAX = 1000,        /* characters */
     USECASE_LIST_MAX = 1000           /* rows of one call */
@@ -82,7 +83,7 @@ struct act {
 
 struct person_request {
     const char *username, *email, *name; /* name may be NULL */
-    int64_t account_id;                  /* 0: not given */
+    const char *account_id;              /* NULL: not given */
     const char *orgs;                    /* JSON array of strings, or NULL */
     int64_t source_id;                   /* the number that the LMS gave the request; 0: it was made here */
     const char *retired_username, *retired_email; /* NULL: made with the salts */
@@ -341,7 +342,7 @@ enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err) M
  * "pending", "retired". */
 enum rc usecase_add_account(struct act *act, const struct account *in, int64_t *id, bool *alike,
                             struct err *err) MUST_CHECK;
-/* Gives an account another service_id, username, email, name or orgs: NULL and 0 mean as it is. *out: as it
+/* Gives an account another service_id, username, email, name or orgs: NULL means as it is. *out: as it
  * is afterwards. Without a change there is no entry in the audit trail. RC_NOT_FOUND; RC_INVALID names the
  * field; RC_CONFLICT "taken", "pending", "retired": the account is being retired or is retired, or the name
  * is. */

@@ -126,7 +126,7 @@ enum rc cleanup_count_cancelled(struct act *act, int64_t *out, struct err *err) 
 /* ---- driving.c ---- */
 
 /* What drivers are told about a person. */
-struct wire_user driving_user(const struct retirement_view *v);
+struct wire_user driving_user(struct arena *a, const struct retirement_view *v);
 /* A key that tells what the text names from all else, and reveals nothing of it; on the arena. */
 const char *driving_key(struct act *act, const char *text);
 

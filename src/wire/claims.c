@@ -42,7 +42,7 @@ enum rc wire_read_claim_request(struct arena *a, const struct json *body, struct
 
 #define IN(member) .at = offsetof(struct wire_user, member)
 static const struct field user_fields[] = {
-    { KEY("id"), IN(id), .kind = FIELD_INT, .need = FIELD_NULLABLE, .min = INT64_MIN, .max = INT64_MAX },
+    { KEY("id"), IN(id), .kind = FIELD_TEXT, .need = FIELD_NULLABLE },
     { KEY("original_username"), IN(original_username), .kind = FIELD_TEXT, .need = FIELD_NULLABLE },
     { KEY("original_email"), IN(original_email), .kind = FIELD_TEXT, .need = FIELD_NULLABLE },
     { KEY("original_name"), IN(original_name), .kind = FIELD_TEXT, .need = FIELD_NULLABLE },

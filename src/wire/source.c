@@ -15,7 +15,7 @@ static const struct field news_fields[] = {
     { KEY("elsewhere"), IN(elsewhere), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
     { KEY("again"), IN(again), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
     { KEY("refused"), IN(refused), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL, .max = ERR_TEXT_MAX },
-    { KEY("user_id"), IN(user_id), .kind = FIELD_INT, .need = FIELD_OPTIONAL, .max = INT64_MAX },
+    { KEY("user_id"), IN(user_id), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL, .max = WIRE_USER_ID_MAX },
     { KEY("original_username"), IN(original_username), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL },
     { KEY("original_email"), IN(original_email), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL },
     { KEY("original_name"), IN(original_name), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL },

@@ -42,6 +42,7 @@ enum {
     WIRE_HOOK_NAME_MAX = 40,
     WIRE_CAUSE_MAX = 100,
     WIRE_MEMO_MAX = 4096, /* bytes */
+    WIRE_USER_ID_MAX = 100,
     WIRE_STATUS_MAX = 999,
     WIRE_NEWS_MAX = 1000,      /* of one request about a source */
     WIRE_SOURCE_WORK_MAX = 100 /* of its answer */
@@ -74,7 +75,7 @@ struct wire_claim_request {
 };
 
 struct wire_user {
-    int64_t id; /* what services know the person by */
+    const char *id; /* what services know the person by */
     const char *original_username, *original_email, *original_name, *retired_username, *retired_email;
     const char *request_uuid; /* by which services know the request */
     int64_t requested_at;
@@ -193,7 +194,7 @@ struct wire_news {
     bool elsewhere;         /* the LMS was put into this working state by another program */
     bool again;             /* the sender could not reach the LMS: the work is to be given out again */
     const char *refused;    /* the LMS does not let it go from there, in the words for operators */
-    int64_t user_id;        /* 0: not known; this and the rest are the person's, as a list has them */
+    const char *user_id;    /* NULL: not known; this and the rest are the person's, as a list has them */
     const char *original_username, *original_email, *original_name, *retired_username, *retired_email;
     struct wire_fault fault;
 };

@@ -74,7 +74,7 @@ def test_a_claim_says_what_to_do_for_whom(served):
                      "since": None, "memo": None,
                      "user": {"id": None, "original_username": "Learner1", "original_email": "Learner1@example.com",
                               "original_name": "", "retired_username": who["retired_username"], "retired_email": who["retired_email"],
-                              "orgs": []}}
+                              "request_uuid": who["uuid"], "requested_at": who["created"], "orgs": []}}
     assert len(claim["run_key"]) >= 16 and "earner" not in claim["run_key"]
     held = served.one(who["id"])
     assert held["state"] == "RETIRING_FORUMS" and held["lease"]["driver"] == "driver"

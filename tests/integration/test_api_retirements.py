@@ -92,7 +92,7 @@ def test_an_errored_one_is_still_live(authority):
     ({"email": "x@"}, ["email", "address"]), ({"email": "a b@c"}, ["email", "address"]), ({"email": "x@" + "y" * 253}, ["email", "254"]),
     ({"email": ["a@b"]}, ["email", "string"]), ({"email": "a@b\r\nBcc: c@d"}, ["email", "control"]),
     ({"name": 1}, ["name", "string"]), ({"name": "x" * 256}, ["name", "255"]), ({"name": "a\u007f"}, ["name", "control"]),
-    ({"account_id": 0}, ["account_id", "from 1 to"]), ({"account_id": -5}, ["account_id"]), ({"account_id": "7"}, ["account_id", "integer"]),
+    ({"account_id": 0}, ["account_id", "from 1 to"]), ({"account_id": -5}, ["account_id"]), ({"account_id": ""}, ["account_id", "integer"]),
     ({"account_id": 1.5}, ["account_id", "integer"]), ({"account_id": True}, ["account_id", "integer"]),
     ({"orgs": "edX"}, ["orgs", "array"]), ({"orgs": [1]}, ["orgs", "item 1"]), ({"orgs": ["x" * 256]}, ["orgs", "255"]),
     ({"orgs": ["x"] * 101}, ["orgs", "100"]),

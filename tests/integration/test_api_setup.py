@@ -172,7 +172,7 @@ def test_of_a_list_of_accounts_all_or_none(authority):
 
 @pytest.mark.parametrize("change, code, words", [
     ({"username": ""}, "invalid", ["username"]), ({"username": "x" * 151}, "invalid", ["username", "150"]), ({"email": "x"}, "invalid", ["email"]),
-    ({"name": "x" * 256}, "invalid", ["name", "255"]), ({"account_id": 0}, "invalid", ["account_id"]), ({"account_id": 2**53}, "invalid", ["account_id"]), ({"account_id": "x"}, "invalid", ["account_id"]), ({"orgs": {}}, "invalid", ["orgs"]),
+    ({"name": "x" * 256}, "invalid", ["name", "255"]), ({"account_id": 0}, "invalid", ["account_id"]), ({"account_id": 2**53}, "invalid", ["account_id"]), ({"account_id": "x" * 101}, "invalid", ["account_id"]), ({"account_id": "a\nb"}, "invalid", ["account_id"]), ({"orgs": {}}, "invalid", ["orgs"]),
     ({"orgs": ["x" * 256]}, "invalid", ["orgs", "item 1"]), ({"orgs": ["x"] * 101}, "invalid", ["orgs", "100"]), ({"user": 1}, "unknown_field", ["not known"]),
     ({"username": "a\u0000b"}, "invalid", ["NUL"]), ({"email": "a@b\u202e\u0007"}, "invalid", ["email"]),
 ])

@@ -114,6 +114,23 @@ def test_the_retired_forms_and_numbers_are_there_too(erasing):
         "request": [asked["uuid"], asked["created"][:19] + "Z"]}
 
 
+def test_an_account_id_is_any_text(site, make_service):
+    """A UUID reaches the service as it is, and the LMS's calls keep a number; other ids are other people."""
+    uuid, key = "F81d4fae-7dec-11d0-a765-00a0c91e6bf6", "a/b c"
+    service = make_service()
+    site.service("shop", service)
+    site.stage("ERASING_ORDERS", "ORDERS_ERASED", http={"service": "shop", "delete": "/customers/{user_id}"}, retry="none")
+    (site.folder / "people.csv").write_text(f"account_id,username,email\n{key},bob,bob@example.com\n")
+    site.ok("account", "import", "people.csv")
+    site.ok("retirement", "request", "--username", "ada", "--email", "ada@example.com", "--account-id", uuid)
+    site.ok("retirement", "request", "--username", "bob", "--email", "bob@example.com", "--account-id", key)
+    assert site.lethe("retirement", "request", "--username", "ada", "--email", "ada@example.com", "--account-id", uuid.lower()).code == 4
+    shown = site.show("ada")
+    assert (shown["account_id"], shown["user"]["id"], shown["user_id_known"]) == (uuid, 2, True)
+    site.drive()
+    assert sorted(call.path for call in service.calls) == ["/customers/" + uuid, "/customers/a%2Fb%20c"]
+
+
 def test_a_number_that_nobody_gave_is_not_made_up(site, make_service):
     """Our own number could be that of another person in the service."""
     service = make_service()

@@ -117,7 +117,7 @@ def test_who_came_back_is_another_account(numbers):
     assert new.json["user"]["id"] == 9 and new.json["id"] != old["id"]
     assert new.json["retired_username"] == old["retired_username"] + "_2"
     claim = numbers.claim(limit=5)
-    assert [(c["id"], c["user"]["id"]) for c in claim] == [(new.json["id"], 9)], claim
+    assert [(c["id"], c["user"]["id"]) for c in claim] == [(new.json["id"], "9")], claim
     repeated = ask(numbers, "ada", account_id=9)
     assert repeated.status == 200 and repeated.json["id"] == new.json["id"]
     assert ask(numbers, "ada").json["id"] == new.json["id"]  # the live one

@@ -171,7 +171,7 @@ static inline struct wire_claim make_claim(struct site *site, struct arena *a, c
         .stage = stage_name(site, p),
         .run_key = arena_printf(a, "key%ld", (long)p->id),
         .lease_s = lease_s,
-        .user = { .id = 5000 + p->id,
+        .user = { .id = arena_printf(a, "%ld", 5000 + (long)p->id),
                   .original_username = arena_printf(a, "user %ld/\xc3\xa9", (long)p->id),
                   .original_email = arena_printf(a, "u%ld@example.com", (long)p->id),
                   .original_name = "A \"name\"",

@@ -91,7 +91,7 @@ static void test_driving__a_claim_brings_who_is_due(void **state)
     assert_string_equal(ada->stage, "LOCKING");
     assert_string_equal(ada->user.original_email, "ada@example.com");
     assert_string_equal(ada->user.orgs[0], "ExampleX");
-    assert_int_equal(ada->user.id, 0);
+    assert_null(ada->user.id);
     assert_int_equal(ada->since_at, 0);
 
     static const char *const other[] = { "ERASING" };

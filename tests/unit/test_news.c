@@ -45,7 +45,7 @@ static struct wire_news listed(const char *state)
     return (struct wire_news){
         .id = NUMBER,
         .state = state,
-        .user_id = 17,
+        .user_id = "17",
         .original_username = "Ada",
         .original_email = "ada@example.com",
         .original_name = "Ada L.",
@@ -145,7 +145,7 @@ static void test_news__without_a_retired_name_and_salts_is_refused_alone(void **
     struct fixture *f = *state;
     struct wire_news news[] = { listed("PENDING"), listed("PENDING") };
     news[0].id = 1;
-    news[0].user_id = 18;
+    news[0].user_id = "18";
     news[0].original_username = "Bob";
     news[0].original_email = "bob@example.com";
     news[0].retired_email = NULL;

@@ -16,7 +16,7 @@ static enum rc note_report(void *arg, const struct partner_report *r, struct err
     size_t len = strlen(t->text);
     assert_string_equal(r->orgs, "[\"org\"]");
     assert_non_null(strstr(r->email, "@Example.com"));
-    assert_true(r->created_at > START && r->account_id > 0);
+    assert_true(r->created_at > START && strcmp(r->user_id, "0") > 0);
     snprintf(t->text + len, sizeof(t->text) - len, "%s%s", len ? "," : "", r->username);
     return RC_OK;
 }

@@ -30,16 +30,18 @@ static void test_people__taken_names_and_numbers_are_refused(void **state)
     struct fixture *f = *state;
     struct account_match m;
     int64_t id;
-    struct account account = { .service_id = 77, .username = "Alice", .email = "a@example.com", .name = "A" };
+    struct account account = {
+        .service_id = "77", .username = "Alice", .email = "a@example.com", .name = "A"
+    };
     OK(store_add_account(f->s, &account, f->now, &id, &f->err));
-    account.service_id = 0;
+    account.service_id = NULL;
     assert_int_equal(store_add_account(f->s, &account, f->now, &id, &f->err), RC_CONFLICT);
     assert_string_equal(f->err.code, "taken");
     assert_null(strstr(f->err.text, "Alice"));
     account.username = "Bob";
-    account.service_id = 77;
+    account.service_id = "77";
     assert_int_equal(store_add_account(f->s, &account, f->now, &id, &f->err), RC_CONFLICT);
-    account.service_id = 0;
+    account.service_id = NULL;
     OK(store_add_account(f->s, &account, f->now, &account.id, &f->err)); /* in and out at the same place */
     OK(store_find_account(f->s, &f->arena, "Bob", NULL, &m, &f->err));
     assert_int_equal(m.account.id, account.id);
@@ -48,16 +50,23 @@ static void test_people__taken_names_and_numbers_are_refused(void **state)
     assert_int_equal(account_number(&m.account), 77);
 }
 
-/* A number from outside does not move our own. */
-static void test_people__the_largest_number_harms_nobody(void **state)
+static void test_people__an_account_id_is_any_text(void **state)
 {
     struct fixture *f = *state;
-    int64_t first, second;
-    struct account account = { .service_id = INT64_MAX, .username = "Alice", .email = "a@example.com" };
-    OK(store_add_account(f->s, &account, f->now, &first, &f->err));
-    account = (struct account){ .username = "Bob", .email = "b@example.com" };
-    OK(store_add_account(f->s, &account, f->now, &second, &f->err));
-    assert_int_equal(second, first + 1);
+    static const char *const texts[] = { "9223372036854775807", "007", "f1f2-UUID", "\xc3\xa4 b" };
+    struct account account = { .username = "Alice", .email = "a@example.com" }, found;
+    int64_t id;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        account.service_id = texts[i];
+        account.username = arena_printf(&f->arena, "Alice%zu", i);
+        OK(store_add_account(f->s, &account, f->now, &id, &f->err));
+        assert_int_equal(id, i + 1); /* it does not move our own number */
+        OK(store_find_by_service_id(f->s, &f->arena, texts[i], &found, &f->err));
+        assert_int_equal(found.id, id);
+        assert_string_equal(account_known_as(&f->arena, &found), texts[i]);
+        assert_int_equal(account_number(&found), id);
+    }
+    assert_int_equal(store_find_by_service_id(f->s, &f->arena, "7", &found, &f->err), RC_NOT_FOUND);
 }
 
 static void test_people__brought_along_leave_only_hashes(void **state)
@@ -137,7 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_people__account_is_found_by_exact_name),
         T(test_people__taken_names_and_numbers_are_refused),
-        T(test_people__the_largest_number_harms_nobody),
+        T(test_people__an_account_id_is_any_text),
         T(test_people__brought_along_leave_only_hashes),
         T(test_people__another_key_finds_nobody),
         T(test_people__retired_name_is_recognised_under_every_salt),

@@ -31,7 +31,7 @@ static void grant(struct json_out *o)
             .stage = "ERASING_A",
             .run_key = "key",
             .lease_s = 60,
-            .user = { .id = 5,
+            .user = { .id = "5",
                       .original_username = "ada",
                       .original_email = "ada@example.com",
                       .original_name = "Ada",

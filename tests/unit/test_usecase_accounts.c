@@ -79,7 +79,7 @@ static int64_t bring_along(struct fixture *f, const char *username, int64_t numb
     bool created;
     struct person_request in = { .username = username,
                                  .email = arena_printf(&f->arena, "%s@example.com", username),
-                                 .account_id = number };
+                                 .account_id = number ? arena_printf(&f->arena, "%" PRId64, number) : NULL };
     OK(usecase_request(&act, &in, &view, &created, &f->err));
     *row = view.row;
     return row->account_id;
@@ -92,13 +92,13 @@ static void test_accounts__an_import_without_a_change_is_no_entry(void **state)
     int64_t id, n, ann = bring_along(f, "ann", 7, &row);
     n = last_audit(f).n;
     for (int i = 0; i < 2; i++)
-        OK(put(f, (struct account){ .username = "ann", .email = "ANN@example.com", .service_id = 7 }, &id));
+        OK(put(f, (struct account){ .username = "ann", .email = "ANN@example.com", .service_id = "7" }, &id));
     OK(put(f, (struct account){ .username = "ann", .email = "ann@example.com", .name = "Ann A." }, &id));
     assert_int_equal(id, ann);
     assert_int_equal(last_audit(f).n, n);
     refused(put(f, (struct account){ .username = "ann", .email = "new@example.com" }, &id), RC_CONFLICT,
             &f->err, "pending");
-    refused(put(f, (struct account){ .username = "eve", .email = "ann@example.com", .service_id = 7 }, &id),
+    refused(put(f, (struct account){ .username = "eve", .email = "ann@example.com", .service_id = "7" }, &id),
             RC_CONFLICT, &f->err, "pending");
     move_to(f, row.id, COMPLETE);
     refused(put(f, (struct account){ .username = "ann", .email = "ann@example.com" }, &id), RC_CONFLICT,
@@ -125,14 +125,16 @@ static void test_accounts__who_cancelled_can_have_an_account(void **state)
 
     OK(store_find_row(f->s, "bob", &row, &f->err));
     move_to(f, row.id, ABORTED);
-    refused(put(f, (struct account){ .username = "bob", .email = "b@example.com", .service_id = 9 }, &id),
+    refused(put(f, (struct account){ .username = "bob", .email = "b@example.com", .service_id = "9" }, &id),
             RC_CONFLICT, &f->err, "taken");
-    OK(put(f, (struct account){ .username = "bobby", .email = "b@example.com", .name = "B", .service_id = 8 },
+    OK(put(f,
+           (struct account){ .username = "bobby", .email = "b@example.com", .name = "B", .service_id = "8" },
            &id));
     assert_int_equal(id, bob);
     assert_string_equal(get(f, bob).name, "B");
     int64_t n = last_audit(f).n;
-    OK(put(f, (struct account){ .username = "bobby", .email = "b@example.com", .name = "B", .service_id = 8 },
+    OK(put(f,
+           (struct account){ .username = "bobby", .email = "b@example.com", .name = "B", .service_id = "8" },
            &id));
     assert_int_equal(last_audit(f).n, n);
 }

@@ -78,14 +78,14 @@ static void test_requests__another_number_is_another_person(void **state)
 {
     struct fixture *f = *state;
     struct act act = act_as(f, "client:web");
-    struct person_request in = { .username = "ann", .email = "ann@example.com", .account_id = 7 };
+    struct person_request in = { .username = "ann", .email = "ann@example.com", .account_id = "7" };
     struct retirement_view view;
     bool created;
     OK(usecase_request(&act, &in, &view, &created, &f->err));
-    assert_int_equal(view.account.service_id, 7);
-    in.account_id = 8;
+    assert_string_equal(view.account.service_id, "7");
+    in.account_id = "8";
     refused(usecase_request(&act, &in, &view, &created, &f->err), RC_CONFLICT, &f->err, "unknown_pair");
-    in.account_id = 0;
+    in.account_id = NULL;
     OK(usecase_request(&act, &in, &view, &created, &f->err));
     assert_false(created);
     in.email = "new@example.com"; /* another address while the request is under way */
@@ -99,7 +99,7 @@ static void test_requests__what_they_change_in_the_directory_is_audited(void **s
 {
     struct fixture *f = *state;
     struct act act = act_as(f, "client:web");
-    struct person_request in = { .username = "ann", .email = "ann@example.com", .account_id = 7 };
+    struct person_request in = { .username = "ann", .email = "ann@example.com", .account_id = "7" };
     struct retirement_view view;
     bool created;
     static const char changed[] =
@@ -112,7 +112,7 @@ static void test_requests__what_they_change_in_the_directory_is_audited(void **s
     OK(usecase_request(&act, &in, &view, &created, &f->err));
     assert_int_equal(ask(f, changed), 1);
     move_to(f, view.row.id, COMPLETE);
-    in.account_id = 9; /* and gives up the name of somebody who came back */
+    in.account_id = "9"; /* and gives up the name of somebody who came back */
     OK(usecase_request(&act, &in, &view, &created, &f->err));
     assert_int_equal(ask(f, changed), 2);
 }
@@ -184,14 +184,14 @@ static void test_requests__who_came_back_is_not_erased_by_a_rerun(void **state)
 {
     struct fixture *f = *state;
     struct act act = act_as(f, "client:web");
-    struct person_request in = { .username = "ann", .email = "ann@example.com", .account_id = 1 };
+    struct person_request in = { .username = "ann", .email = "ann@example.com", .account_id = "1" };
     struct retirement_view first, second;
     bool created;
     OK(usecase_request(&act, &in, &first, &created, &f->err));
     move_to(f, first.row.id, COMPLETE);
     OK(operate(f, first.row.id, OPERATION_RERUN, NULL, false)); /* she did not come back yet */
     move_to(f, first.row.id, COMPLETE);
-    in.account_id = 9;
+    in.account_id = "9";
     OK(usecase_request(&act, &in, &second, &created, &f->err));
     refused(operate(f, first.row.id, OPERATION_RERUN, NULL, true), RC_CONFLICT, &f->err, "name_in_use");
     refused(operate(f, first.row.id, OPERATION_RERUN, NULL, false), RC_CONFLICT, &f->err, "name_in_use");

@@ -36,7 +36,7 @@ static int open_scene(void **state)
                     .retired_username = "retired_ada",
                     .retired_email = "retired_ada@example.com" },
         .account = { .id = 7,
-                     .service_id = 42,
+                     .service_id = "42",
                      .username = "ada",
                      .email = "ada@example.com",
                      .name = "Ada" },
@@ -81,7 +81,7 @@ static void test_view__part_b_adds_to_it(void **state)
         ",\"uuid\":\"a7551968-d5d6-44b2-9831-815ac9017798\","
         "\"state\":\"LOCKING\",\"resume_state\":null,\"run\":0,\"lease\":null,"
         "\"waiting\":null,\"later\":null,\"worked_on_elsewhere\":true,\"abort_asked\":false,\"forced\":false,"
-        "\"user_id_known\":true,\"orgs\":[\"edX\"]}");
+        "\"account_id\":42,\"user_id_known\":true,\"orgs\":[\"edX\"]}");
 }
 
 static void test_view__a_lease_is_seen_until_it_ends(void **state)

@@ -144,7 +144,7 @@ static struct wire_claim some_claim(void)
         .lease_s = LEASE_MAX_S,
         .since_at = INT64_C(1700000000123456),
         .memo = "{\"poll\": \"\xc3\xa9\\n\"}",
-        .user = { .id = -7,
+        .user = { .id = "f1f2-7",
                   .original_username = ODD,
                   .original_email = "a@example.com",
                   .original_name = "",
@@ -159,7 +159,7 @@ static struct wire_claim some_claim(void)
 static void expect_same_user(const struct wire_user *user, const struct wire_user *wanted, size_t n_orgs)
 {
     const struct wire_user got = *user, in = *wanted;
-    SAME_INT(id);
+    SAME_TEXT(id);
     SAME_TEXT(original_username);
     SAME_TEXT(original_email);
     SAME_TEXT(original_name);
@@ -743,7 +743,7 @@ static void expect_same_news(const struct wire_news *news, const struct wire_new
     SAME_INT(elsewhere);
     SAME_INT(again);
     SAME_TEXT(refused);
-    SAME_INT(user_id);
+    SAME_TEXT(user_id);
     SAME_TEXT(original_username);
     SAME_TEXT(original_email);
     SAME_TEXT(original_name);
@@ -763,7 +763,7 @@ static void test_wire_source_request__there_and_back(void **state)
                                   .elsewhere = true,
                                   .again = true,
                                   .refused = ODD,
-                                  .user_id = 7,
+                                  .user_id = "7",
                                   .original_username = ODD,
                                   .original_email = "a@example.com",
                                   .original_name = "",

@@ -164,7 +164,7 @@ struct template_values claims_person(struct arena *a, const struct wire_user *us
         .original_name = user->original_name,
         .retired_username = user->retired_username,
         .retired_email = user->retired_email,
-        .user_id = user->id ? arena_printf(a, "%" PRId64, user->id) : NULL,
+        .user_id = user->id,
         .retirement_id = arena_printf(a, "%" PRId64, retirement_id),
         .request_uuid = user->request_uuid,
         .requested_at = user->requested_at ? arena_strdup(a, requested_at) : NULL,

@@ -148,7 +148,7 @@ static void row_came(void *arg, const char *text, size_t len, bool is_cut)
     struct arena *a = &s->news_arena;
     news->state = arena_strdup(a, row.state);
     news->last_state = arena_strdup(a, row.last_state);
-    news->user_id = row.person.user_id ? strtoll(row.person.user_id, NULL, 10) : 0;
+    news->user_id = arena_strdup(a, row.person.user_id);
     news->original_username = arena_strdup(a, row.person.original_username);
     news->original_email = arena_strdup(a, row.person.original_email);
     news->original_name = arena_strdup(a, row.person.original_name);
