@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folders of examples/: each is right as it stands, and does what it says against scripted services."""
+import hashlib
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from old_lms import OldLms
 from site_under_test import Site
 
 EXAMPLES = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "examples"))
-FILES = {"company": "lethe.yml", "driver-file": "config.yml", "open-edx": "lethe.yml"}
+FILES = {"company": "lethe.yml", "driver-file": "config.yml", "open-edx": "lethe.yml", "opendsr": "lethe.yml"}
 
 
 class Example(Site):
@@ -117,6 +118,31 @@ def test_a_company_erases_a_user_everywhere(example, make_service, postgresql):
     assert postgresql.do("SELECT user_id FROM profiles") == [["1"]]
     site.ok("retirement", "confirm", "ada", "--note", "shredded")
     site.wait_states("COMPLETE")
+
+
+def test_a_processor_is_asked_by_opendsr_until_it_has_erased(example, make_service):
+    site, requests, statuses = example("opendsr"), {}, ["pending", "in_progress", "completed"]
+
+    def processor(call):
+        if call.method == "POST":
+            requests[call.json["subject_request_id"]] = call.json
+            return 201, {"controller_id": "c", "subject_request_id": call.json["subject_request_id"]}
+        return (200, {"request_status": statuses.pop(0)}) if call.path.rsplit("/", 1)[1] in requests else 404
+
+    config = site.read()
+    config.update(listen="127.0.0.1:0", cool_off="0d", driver={"poll": "100ms"})
+    config["services"]["processor"]["url"] = make_service(script=processor).url
+    config["stages"][0]["http"]["steps"][1]["poll"]["every"] = "1s"
+    site.run_all()
+    uuid = site.request("ada", email="Ada@Example.com", account_id="f1f2-ada")["uuid"]
+    site.wait_states("COMPLETE")
+    shown = site.show("ada")
+    assert requests == {uuid: {
+        "regulation": "gdpr", "subject_request_id": uuid, "subject_request_type": "erasure",
+        "submitted_time": shown["created"][:19] + "Z", "api_version": "1.0", "subject_identities": [
+            {"identity_type": "controller_customer_id", "identity_value": "f1f2-ada", "identity_format": "raw"},
+            {"identity_type": "email", "identity_value": hashlib.sha256(b"ada@example.com").hexdigest(), "identity_format": "sha256"}]}}
+    assert statuses == [] and re.fullmatch("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", uuid)
 
 
 def test_a_driver_file_takes_people_through_its_states(example, make_service):
