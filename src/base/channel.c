@@ -2,9 +2,19 @@
 /* How another system is reached: see channel.h. */
 #include "base/channel.h"
 
+#include <string.h>
+
+#include "base/url.h"
+
 bool channel_is_plain(const struct channel *c)
 {
     return !c || !(c->ca_file || c->certificate_file || c->server_name || c->proxy);
+}
+
+bool channel_exposes(const struct channel *c, struct arena *a, const char *url)
+{
+    bool is_tls = strncmp(url, "https:", 6) == 0 || strncmp(url, "smtps:", 6) == 0;
+    return url_is_exposed(a, url) || (c->proxy && !is_tls);
 }
 
 struct channel channel_copy(struct arena *a, const struct channel *c)

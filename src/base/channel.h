@@ -23,6 +23,9 @@ struct channel {
 };
 
 bool channel_is_plain(const struct channel *channel); /* also for NULL: nothing of it is set */
+/* Would what is sent to this address leave the machine without TLS? true also when something is wrong with
+ * it. */
+bool channel_exposes(const struct channel *channel, struct arena *a, const char *url);
 struct channel channel_copy(struct arena *a, const struct channel *channel); /* with its texts */
 
 #endif

@@ -148,6 +148,20 @@ const char *url_check_listen(struct arena *a, const char *text, const char **hos
     return NULL;
 }
 
+bool url_is_host(struct arena *a, const char *text)
+{
+    struct url url;
+    return !take_apart(a, arena_printf(a, "https://%s", text), &url) && !url.port && !*url.path &&
+           url.host[0] != '[';
+}
+
+bool url_has_same_host(struct arena *a, const char *one, const char *other)
+{
+    struct url urls[2];
+    return !take_apart(a, one, &urls[0]) && !take_apart(a, other, &urls[1]) &&
+           strcasecmp(urls[0].host, urls[1].host) == 0;
+}
+
 bool url_is_loopback(const char *host)
 {
     struct in_addr v4;

@@ -19,6 +19,11 @@ const char *url_check_mail(struct arena *a, const char *text);
 /* HOST:PORT to listen on; the port may be 0. *host is without the brackets of IPv6. */
 const char *url_check_listen(struct arena *a, const char *text, const char **host, unsigned *port);
 
+/* The name of a host alone, or an IPv4 address. */
+bool url_is_host(struct arena *a, const char *text);
+/* Do two addresses name the same host? Ports do not count. */
+bool url_has_same_host(struct arena *a, const char *one, const char *other);
+
 /* Do calls to it go to another machine without TLS? true also when something is wrong with it. */
 bool url_is_exposed(struct arena *a, const char *text);
 /* Is it certain that the host is this machine? IPv6 without brackets. */

@@ -42,6 +42,7 @@ struct api {
     struct http_client *client;
     const struct config *config; /* NULL: a server elsewhere */
     const char *socket_path;     /* NULL: a server elsewhere */
+    struct channel channel;      /* to a server elsewhere */
     const char *base_url;        /* without a slash at the end */
     char *authorization;         /* the header; NULL at a socket */
     bool user_is_meant;          /* may make a data directory, though it is root */
@@ -180,6 +181,7 @@ static enum rc fetch_token(struct api *api, const char *client_id, const char *s
     struct http_call call = {
         .method = HTTP_POST,
         .url = arena_printf(&api->arena, "%s/oauth2/access_token", api->base_url),
+        .channel = &api->channel,
         .headers = headers,
         .n_headers = 1,
         .body = buf_str(&body),
@@ -206,14 +208,18 @@ static enum rc open_remote(struct api *api, const char *url, struct err *err)
     const char *fault = url_check(&api->arena, url, &api->base_url);
     if (fault)
         return err_set(err, RC_INVALID, "--server: %s", fault);
-    if (url_is_exposed(&api->arena, url))
-        return err_set(err, RC_INVALID,
-                       "--server needs https:// for another machine: secrets would go unprotected");
+    enum rc rc = config_read_channel(&api->arena, "LETHE_SERVER", &api->channel, err);
+    if (rc)
+        return rc;
+    if (channel_exposes(&api->channel, &api->arena, url))
+        return err_set(
+            err, RC_INVALID,
+            "--server needs https:// for another machine or a proxy: secrets would go unprotected");
     if (!client_id || !secret_file)
         return err_set(err, RC_INVALID,
                        "--server needs credentials: set LETHE_CLIENT_ID and LETHE_CLIENT_SECRET_FILE "
                        "(\"lethe client add\" at the server makes them)");
-    enum rc rc = file_read_secret(&api->arena, secret_file, SECRETS_DIR, &secret, err);
+    rc = file_read_secret(&api->arena, secret_file, SECRETS_DIR, &secret, err);
     if (rc)
         return err_prefix(err, "LETHE_CLIENT_SECRET_FILE");
     fault = text_secret_fault(&api->arena, secret);
@@ -333,6 +339,7 @@ static void send_once(struct api *api, const struct api_request *request, const 
     *call = (struct http_call){
         .method = request->method,
         .url = url,
+        .channel = &api->channel,
         .socket_path = api->socket_path,
         .headers = headers,
         .n_headers = n_headers,

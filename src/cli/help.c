@@ -23,7 +23,8 @@ static const char outro[] =
     "\n"
     "Most commands take --json for machine output, and --server URL for a server on\n"
     "another machine, with credentials from the environment: LETHE_CLIENT_ID and\n"
-    "LETHE_CLIENT_SECRET_FILE.\n"
+    "LETHE_CLIENT_SECRET_FILE. For a certificate or a proxy on the way to it see\n"
+    "LETHE_SERVER_... in docs/config.md.\n"
     "\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused by the state\n"
     "of things.\n";

@@ -73,22 +73,23 @@ static const char *words(struct arena *a, enum rc rc, const struct err *err)
     return rc ? arena_strdup(a, err->text) : NULL;
 }
 
-static const char *certificate_fault(struct cli *cli, const struct config *config, const char *path)
+static const char *certificate_fault(struct cli *cli, const char *certificate, const char *key)
 {
-    char *pem, *key;
+    char *pem, *key_pem;
     struct err err;
     struct arena *a = &cli->arena;
-    int64_t now = world_now(cli->world);
-    if (path == config->tls_certificate && !config->tls_key)
-        return NULL; /* the key is a mistake of its own */
-    enum rc rc = file_read(a, path, PEM_BYTES_MAX, &pem, NULL, &err);
-    if (!rc && path != config->tls_certificate)
-        rc = http_check_authorities(pem, now, &err);
-    else if (!rc)
-        rc = file_read(a, config->tls_key, PEM_BYTES_MAX, &key, NULL, &err);
-    if (!rc && path == config->tls_certificate)
-        rc = http_check_tls(pem, key, now, &err);
-    return words(a, rc, &err);
+    enum rc rc = file_read(a, certificate, PEM_BYTES_MAX, &pem, NULL, &err);
+    if (!rc)
+        rc = file_read(a, key, PEM_BYTES_MAX, &key_pem, NULL, &err);
+    return words(a, rc ? rc : http_check_tls(pem, key_pem, world_now(cli->world), &err), &err);
+}
+
+static const char *authorities_fault(struct cli *cli, const char *path)
+{
+    char *pem;
+    struct err err;
+    enum rc rc = file_read(&cli->arena, path, PEM_BYTES_MAX, &pem, NULL, &err);
+    return words(&cli->arena, rc ? rc : http_check_authorities(pem, world_now(cli->world), &err), &err);
 }
 
 /* The server makes the folder of the archives when it archives for the first time. has_socket: a driver for
@@ -133,8 +134,8 @@ const char *named_fault(struct cli *cli, const struct config *config, const stru
         if (config->authority && !config->authority_is_lms)
             return NULL; /* what a driver for a server elsewhere does stands there */
         return data_dir_fault(&cli->arena, named->text, !config->authority_is_lms);
-    case NAMED_CERTIFICATE:
-    case NAMED_AUTHORITIES: return certificate_fault(cli, config, named->text);
+    case NAMED_CERTIFICATE: return certificate_fault(cli, named->text, named->key);
+    case NAMED_AUTHORITIES: return authorities_fault(cli, named->text);
     case NAMED_RECIPIENT: return recipient_fault(cli, named->text);
     case NAMED_FOLDER: return folder_fault(&cli->arena, named->text);
     case NAMED_DATABASE: return driver_database_fault(&cli->arena, named->text);

@@ -50,21 +50,13 @@ static enum rc read_recipient(struct reading *r, const struct setting *s, const 
     return RC_OK;
 }
 
-/* A path of which more is asked by `lethe config check`. */
-static enum rc read_named(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                          enum named_kind kind, struct err *err)
-{
-    enum rc rc =
-        kind == NAMED_CERTIFICATE ? setting_pem(r, s, at, field, err) : setting_path(r, s, at, field, err);
-    if (!rc)
-        reading_name(r, at, kind)->text = *(const char **)field;
-    return rc;
-}
-
 static enum rc read_data_dir(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                              struct err *err)
 {
-    return read_named(r, s, at, field, NAMED_DATA_DIR, err);
+    enum rc rc = setting_path(r, s, at, field, err);
+    if (!rc)
+        reading_name(r, at, NAMED_DATA_DIR)->text = *(const char **)field;
+    return rc;
 }
 
 /* By default the folder is there in containers only. */
@@ -77,20 +69,13 @@ static enum rc read_secrets_dir(struct reading *r, const struct setting *s, cons
     return rc;
 }
 
-static enum rc read_certificate(struct reading *r, const struct setting *s, const struct yaml *at,
-                                void *field, struct err *err)
-{
-    return read_named(r, s, at, field, NAMED_CERTIFICATE, err);
-}
-
-static enum rc read_key(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+static enum rc read_tls(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                         struct err *err)
 {
-    char *pem;
-    enum rc rc = setting_path(r, s, at, field, err);
-    if (!rc &&
-        file_read_private(r->arena, *(const char **)field, r->config->secrets_dir, PEM_MAX, &pem, NULL, err))
-        rc = yaml_wrap(at, err);
+    struct config *config = field;
+    enum rc rc = setting_read_map(r, s->inner, at, config, err);
+    if (!rc)
+        reading_name_pair(r, at, config->tls_certificate, config->tls_key);
     return rc;
 }
 
@@ -114,9 +99,9 @@ static enum rc read_database(struct reading *r, const struct setting *s, const s
 #define OF(field) offsetof(struct config, field)
 
 static const struct setting tls_settings[] = {
-    { "certificate_file", "path", read_certificate, OF(tls_certificate), NULL,
+    { "certificate_file", "path", setting_pem, OF(tls_certificate), NULL,
       "the certificate and its chain, PEM", .required = true },
-    { "key_file", "path", read_key, OF(tls_key), NULL, "its key, PEM; only its owner may read it",
+    { "key_file", "path", setting_key, OF(tls_key), NULL, "its key, PEM; only its owner may read it",
       .required = true },
     { NULL }
 };
@@ -208,8 +193,7 @@ static const struct setting settings[] = {
     { "listen", "HOST:PORT", address_read_listen, 0, "127.0.0.1:8080",
       "where the server listens; port 0: any free port; an address that other machines can reach needs tls "
       "or behind_proxy" },
-    { "tls", "section", setting_section, 0, NULL, "answer over TLS", .inner = tls_settings,
-      .inner_form = "." },
+    { "tls", "section", read_tls, 0, NULL, "answer over TLS", .inner = tls_settings, .inner_form = "." },
     { "behind_proxy", "true or false", setting_bool, OF(behind_proxy), "false",
       "a proxy in front of the server does TLS, and only the proxy can reach the server; it sets "
       "X-Forwarded-For, or Forwarded and removes the other" },

@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/channel.h"
 #include "base/err.h"
 #include "config/template.h"
 #include "core/core.h"
@@ -64,6 +65,7 @@ struct service_conf {
     const char *key_header; /* API_KEY: the header for the key */
     const char *secret_header; /* API_KEY: the header for second_secret; NULL: none */
     const char *second_secret;
+    struct channel channel;  /* to url and token_url; server_name is that of the host of url */
     bool allow_http;         /* http:// to another machine is allowed */
     unsigned max_concurrent; /* calls at once, 1 to 10,000; default 8 */
     double rate;             /* calls a second; 0: no limit */
@@ -85,9 +87,8 @@ struct mail_conf {
                                     mail, and its index comes after those of config.services */
     const char *from_name;       /* NULL: none */
     const char *from;
-    const char *tls;     /* as written: "required" or "none"; NULL: not said */
-    bool starttls;       /* smtp://: nothing is sent before TLS has begun */
-    const char *ca_file; /* PEM; NULL: the system's */
+    const char *tls; /* as written: "required" or "none"; NULL: not said, or a section */
+    bool starttls;   /* smtp://: nothing is sent before TLS has begun */
     struct confirmation_conf confirmation;
 };
 
@@ -367,7 +368,7 @@ struct fuse_conf {
 enum named_kind {
     NAMED_PROGRAM,     /* exec */
     NAMED_DATA_DIR,    /* text: its path */
-    NAMED_CERTIFICATE, /* text: the file of the server's own */
+    NAMED_CERTIFICATE, /* text: a file with a certificate of ours; key: the file with its key */
     NAMED_AUTHORITIES, /* text: a file of certificate authorities */
     NAMED_RECIPIENT,   /* text: the certificate that archives are encrypted for, PEM */
     NAMED_FOLDER,      /* text: its path */
@@ -379,7 +380,7 @@ struct config_named {
     enum named_kind kind;
     const char *file; /* file, line, column: the place of the setting */
     unsigned line, column;
-    const char *text;
+    const char *text, *key;
     const struct exec_action_conf *exec;
     const struct config_named *next;
 };
@@ -492,6 +493,11 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
 /* The same. If the file can be read and is wrong, faults has all its mistakes, and err the first of them. */
 enum rc config_load_whole(struct arena *a, const char *path, struct config **out,
                           struct config_faults *faults, struct err *err) MUST_CHECK;
+/* How to reach a server that no configuration names: settings as in the sections tls and proxy of a service,
+ * from variables of the environment, PREFIX_TLS_CA_FILE and so on. RC_INVALID: one of them is wrong; it is
+ * named. */
+enum rc config_read_channel(struct arena *a, const char *prefix, struct channel *out,
+                            struct err *err) MUST_CHECK;
 /* The salts of a file, as the setting identity.salts_file reads it. RC_NOT_FOUND, RC_INVALID, RC_IO. */
 enum rc config_read_salts(struct arena *a, const char *path, const char *secrets_dir, struct salts *out,
                           struct err *err) MUST_CHECK;

@@ -61,6 +61,27 @@ enum rc credentials_find(struct reading *r, const struct yaml *map, enum credent
 enum rc credentials_check(struct reading *r, struct service_conf *service, const struct yaml *at,
                           struct err *err) MUST_CHECK;
 
+/* channel.c */
+extern const struct setting channel_tls_settings[], channel_proxy_settings[];
+setting_read_fn channel_read_tls, channel_read_proxy; /* -> struct channel; inner has their rows */
+setting_read_fn channel_read_authorities;             /* -> const char *: a file with certificates */
+/* Rows for the table of whatever is reached; FIELD: the place of its struct channel. */
+#define CHANNEL_PROXY_SETTING(FIELD)                                                                    \
+    {                                                                                                   \
+        "proxy", "URL, or section", channel_read_proxy, FIELD, NULL, "the HTTP proxy on the way to it", \
+            .inner = channel_proxy_settings, .inner_form = "."                                          \
+    }
+#define CHANNEL_SETTINGS(FIELD)      \
+    { "tls",                         \
+      "section",                     \
+      channel_read_tls,              \
+      FIELD,                         \
+      NULL,                          \
+      "certificates, for https://",  \
+      .inner = channel_tls_settings, \
+      .inner_form = "." },           \
+        CHANNEL_PROXY_SETTING(FIELD)
+
 /* services.c */
 extern const struct setting services_settings[], services_authority_settings[], services_source_settings[];
 setting_read_fn services_read, services_read_authority, services_read_source; /* into the whole config */

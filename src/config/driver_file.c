@@ -20,6 +20,7 @@
 
 struct driver_file {
     const char *client_id, *secret;
+    struct channel channel;
 };
 
 enum { KEYS_MAX = 100, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20 };
@@ -128,6 +129,7 @@ static const struct setting settings[] = {
     { "client_secret", "secret", read_known_secret, OF(secret), NULL, "its secret" },
     { "client_secret_file", "path", secret_read_file, OF(secret), NULL, "a file with the secret" },
     { "client_secret_env", "name", secret_read_env, OF(secret), NULL, "a variable with the secret" },
+    CHANNEL_SETTINGS(OF(channel)),
     { "base_urls", "map of URLs", read_later, 0, NULL, "where the LMS and the other services are",
       .required = true },
     { "services", "map of services", read_later, 0, NULL,
@@ -252,12 +254,15 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
         .client_id = file->client_id,
         .secret = file->secret,
         .token_type = "JWT",
+        .channel = file->channel,
         .allow_http = true,
         .max_concurrent = CONCURRENT,
         .breaker = { .failures = BREAKER_FAILURES, .pause_us = BREAKER_PAUSE },
         .index = (unsigned)r->config->n_services,
     };
     r->config->n_services++;
+    if (strcmp(at->key, clients[0]) != 0)
+        service->channel.server_name = NULL; /* it is the LMS's */
     enum rc rc = address_read_url(r, &url, at, &service->url, err);
     if (rc) {
         *service = reading_refused_service(at->key);

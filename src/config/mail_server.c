@@ -62,13 +62,14 @@ static enum rc read_confirmation(struct reading *r, const struct setting *s, con
     return !rc ? setting_read_map(r, s->inner, at, confirmation, err) : rc;
 }
 
-static enum rc read_authorities(struct reading *r, const struct setting *s, const struct yaml *at,
-                                void *field, struct err *err)
+/* One of the words, or the section, which means required. */
+static enum rc read_tls(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                        struct err *err)
 {
-    enum rc rc = setting_pem(r, s, at, field, err);
-    if (!rc)
-        reading_name(r, at, NAMED_AUTHORITIES)->text = *(const char **)field;
-    return rc;
+    struct mail_conf *mail = field;
+    if (at->kind == YAML_SCALAR)
+        return setting_choice(r, s, at, &mail->tls, err);
+    return channel_read_tls(r, s, at, &mail->service.channel, err);
 }
 
 #define OF(field) offsetof(struct mail_conf, field)
@@ -82,11 +83,13 @@ const struct setting mail_server_settings[] = {
     { "user", "text", setting_text, AT(client_id), NULL,
       "the user name of Lethe at the server; needs a password" },
     SECRET_SETTINGS("password", "the password", AT(secret)),
-    { "tls", "required or none", setting_choice, OF(tls), NULL,
-      "with smtp://: is TLS (STARTTLS) required? default: required, except on this machine",
-      .choices = "required|none" },
-    { "ca_file", "path", read_authorities, OF(ca_file), NULL,
-      "certificate authorities for the server's certificate, PEM, in place of the system's" },
+    { "tls", "required, none or section", read_tls, 0, NULL,
+      "with smtp://: is TLS (STARTTLS) required? default: required, except on this machine; a section of "
+      "certificates means required",
+      .choices = "required|none", .inner = channel_tls_settings, .inner_form = "." },
+    { "ca_file", "path", channel_read_authorities, AT(channel.ca_file), NULL,
+      "the same as tls.ca_file, beside a word in tls" },
+    CHANNEL_PROXY_SETTING(AT(channel)),
     { "confirmation", "section, or none", read_confirmation, OF(confirmation), "{}",
       "the e-mail to signed-in users who request their own deletion", .inner = confirmation_settings,
       .inner_form = "." },
@@ -99,21 +102,26 @@ const struct setting mail_server_settings[] = {
 static enum rc check_server(struct reading *r, struct mail_conf *mail, const struct yaml *at, struct err *err)
 {
     bool implicit = mail->service.url && strncmp(mail->service.url, "smtps:", 6) == 0;
-    const struct yaml *tls = yaml_get(at, "tls");
+    const struct yaml *tls = yaml_get(at, "tls"), *ca_file = yaml_get(at, "ca_file");
     enum rc all = RC_OK;
+    if (ca_file && yaml_get(tls, "ca_file"))
+        reading_go_on(r, at, yaml_key_error(ca_file, err, "ca_file: it stands in tls, too"), &all, err);
     if ((mail->service.client_id == NULL) != (mail->service.secret == NULL) &&
         !setting_is_refused(r, at, "user"))
         reading_go_on(r, at, yaml_error(at, err, "user and password go together: there is only one of them"),
                       &all, err);
-    if (implicit && tls)
+    if (implicit && tls && tls->kind == YAML_SCALAR)
         reading_go_on(
             r, at,
             yaml_key_error(tls, err, "tls: goes with smtp://, since smtps:// is TLS from the first byte"),
             &all, err);
     if (all || setting_is_refused(r, at, "server|tls"))
         return all;
-    mail->starttls =
-        !implicit && (tls ? strcmp(mail->tls, "required") == 0 : url_is_exposed(r->arena, mail->service.url));
+    if (mail->tls)
+        mail->starttls = strcmp(mail->tls, "required") == 0;
+    else
+        mail->starttls =
+            !implicit && (tls || channel_exposes(&mail->service.channel, r->arena, mail->service.url));
     if (mail->service.secret)
         mail->service.credentials = CREDENTIALS_BASIC;
     return RC_OK;

@@ -81,6 +81,14 @@ struct config_named *reading_name(struct reading *r, const struct yaml *at, enum
     return named;
 }
 
+void reading_name_pair(struct reading *r, const struct yaml *section, const char *certificate,
+                       const char *key)
+{
+    struct config_named *named = reading_name(r, yaml_get(section, "certificate_file"), NAMED_CERTIFICATE);
+    named->text = certificate;
+    named->key = key;
+}
+
 /* ---- services ---- */
 
 /* It suits HTTP and SQL alike. */

@@ -35,6 +35,10 @@ void reading_warn(struct reading *r, const char *fmt, ...) __attribute__((format
 /* Adds to config.named; the caller fills in what it is. */
 struct config_named *reading_name(struct reading *r, const struct yaml *at, enum named_kind kind);
 
+/* A certificate of ours and its key, of which a section of settings has the files. */
+void reading_name_pair(struct reading *r, const struct yaml *section, const char *certificate,
+                       const char *key);
+
 /* How a part was read: if rc is a fault, it is noted, unless that was done for one of its own parts, and *all
  * becomes rc. Called for each part in turn; then *all and err are the result of the whole. */
 void reading_go_on(struct reading *r, const struct yaml *part, enum rc rc, enum rc *all, struct err *err);

@@ -43,20 +43,42 @@ const struct setting services_settings[] = {
       "a database, as ODBC finds it: Driver=PostgreSQL Unicode;Server=...;Database=...;UID=..." },
     SECRET_SETTINGS("password", "the password of a database", OF(secret)),
     { "the credentials", .group = credentials_rows, .inner_form = "." },
+    CHANNEL_SETTINGS(OF(channel)),
     { "allow_http", "true or false", setting_bool, OF(allow_http), "false",
       "allow http:// to another machine, which sends personal data unencrypted" },
     PACE_SETTINGS(OF, "8", CONCURRENT_MAX),
     { NULL }
 };
 
-static enum rc refuse_exposed(struct reading *r, const struct yaml *map, const char *key, const char *url,
-                              struct err *err)
+static enum rc refuse_exposed(struct reading *r, const struct service_conf *service, const struct yaml *map,
+                              const char *key, const char *url, struct err *err)
 {
-    if (!url || !url_is_exposed(r->arena, url) || setting_is_refused(r, map, key))
+    const char *where = service->channel.proxy ? "by way of a proxy" : "to another machine";
+    if (!url || !channel_exposes(&service->channel, r->arena, url) || setting_is_refused(r, map, key))
         return RC_OK;
     return yaml_value_error(yaml_get(map, key), err,
-                            "http:// to another machine sends personal data unencrypted: use "
-                            "https://, or opt into it with allow_http: true");
+                            "http:// %s sends personal data unencrypted: use "
+                            "https://, or opt into it with allow_http: true",
+                            where);
+}
+
+static bool is_https(const char *url)
+{
+    return url && strncmp(url, "https:", 6) == 0;
+}
+
+/* Settings of a connection that there is not. */
+static enum rc check_channel(struct reading *r, const struct service_conf *service, const struct yaml *map,
+                             struct err *err)
+{
+    const struct yaml *tls = yaml_get(map, "tls"), *proxy = yaml_get(map, "proxy");
+    const struct yaml *found = tls ? tls : proxy;
+    if (found && service->odbc)
+        return yaml_key_error(
+            found, err, "%s: goes with url; the text of odbc says how a database is reached", found->key);
+    if (!tls || !service->url || is_https(service->url) || is_https(service->token_url))
+        return RC_OK;
+    return yaml_key_error(tls, err, "tls: goes with https://");
 }
 
 /* A database has odbc and a password; other services have a url and can have a section of credentials. */
@@ -91,10 +113,12 @@ static enum rc check_service(struct reading *r, struct service_conf *service, co
 {
     enum rc all = RC_OK;
     reading_go_on(r, map, credentials_check(r, service, credentials, err), &all, err);
+    reading_go_on(r, map, check_channel(r, service, map, err), &all, err);
     if (!service->allow_http && !setting_is_refused(r, map, "allow_http")) {
-        reading_go_on(r, map, refuse_exposed(r, map, "url", service->url, err), &all, err);
+        reading_go_on(r, map, refuse_exposed(r, service, map, "url", service->url, err), &all, err);
         if (credentials)
-            reading_go_on(r, map, refuse_exposed(r, credentials, "token_url", service->token_url, err), &all,
+            reading_go_on(r, map,
+                          refuse_exposed(r, service, credentials, "token_url", service->token_url, err), &all,
                           err);
     }
     if (service->credentials == CREDENTIALS_OAUTH2 && !service->token_url && service->url)
@@ -135,6 +159,7 @@ const struct setting services_authority_settings[] = {
     { "client_id", "text", setting_text, OF(client_id), NULL,
       "the client id that `lethe client add` printed there", .required = true },
     SECRET_SETTINGS("client_secret", "the secret", OF(secret)),
+    CHANNEL_SETTINGS(OF(channel)),
     { "allow_http", "true or false", setting_bool, OF(allow_http), "false",
       "allow http:// to another machine, which sends personal data unencrypted" },
     { NULL }
@@ -166,6 +191,7 @@ static const struct setting lms_settings[] = {
       "the client id of an OAuth2 application of the LMS, with client credentials, for its retirement user",
       .required = true },
     SECRET_SETTINGS("client_secret", "the secret", OF_LMS(secret)),
+    CHANNEL_SETTINGS(OF_LMS(channel)),
     { "allow_http", "true or false", setting_bool, OF_LMS(allow_http), "false",
       "allow http:// to another machine, which sends personal data unencrypted" },
     { "max_concurrent", "number", setting_count, OF_LMS(max_concurrent), "8", "calls at once", .min = 1,

@@ -199,6 +199,17 @@ enum rc setting_pem(struct reading *r, const struct setting *s, const struct yam
     return rc;
 }
 
+enum rc setting_key(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                    struct err *err)
+{
+    char *pem;
+    enum rc rc = setting_path(r, s, at, field, err);
+    if (!rc &&
+        file_read_private(r->arena, *(const char **)field, r->config->secrets_dir, PEM_MAX, &pem, NULL, err))
+        rc = yaml_wrap(at, err);
+    return rc;
+}
+
 bool setting_is_none(const struct yaml *at)
 {
     return at->kind == YAML_SCALAR && at->text && strcmp(at->text, "none") == 0;

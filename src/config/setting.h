@@ -50,6 +50,7 @@ bool setting_is_refused(const struct reading *r, const struct yaml *map, const c
 setting_read_fn setting_text;     /* -> const char *: not empty, no control characters */
 setting_read_fn setting_path;     /* -> const char *: seen from the folder of the file */
 setting_read_fn setting_pem;      /* -> const char *: a path, whose file can be read */
+setting_read_fn setting_key;      /* the same, and others cannot read the file */
 setting_read_fn setting_bool;     /* -> bool */
 setting_read_fn setting_count;    /* -> unsigned */
 setting_read_fn setting_length;   /* -> int64_t, us */

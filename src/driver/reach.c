@@ -62,7 +62,7 @@ static enum rc log_in(const struct mail_conf *mail, const char **did, struct err
         .url = mail->service.url,
         .user = mail->service.client_id,
         .password = mail->service.secret,
-        .channel = { .ca_file = mail->ca_file },
+        .channel = mail->service.channel,
         .tls = mail->starttls,
     };
     *did = server.user ? "logged in" : "connected";
@@ -77,7 +77,7 @@ static enum rc reach(struct tools *tools, const struct service_conf *service, st
         return open_database(tools, service, a, err);
     }
     *did = "connected";
-    enum rc rc = http_connect(service->url, NULL, REACH_TIMEOUT, err);
+    enum rc rc = http_connect(service->url, &service->channel, REACH_TIMEOUT, err);
     if (rc || service->credentials != CREDENTIALS_OAUTH2)
         return rc;
     *did = "connected, has a token";

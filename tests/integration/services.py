@@ -4,6 +4,7 @@ import collections
 import datetime
 import json
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -20,6 +21,7 @@ class Call:
         self.path = handler.path
         self.headers = dict(handler.headers.items())
         self.raw = raw
+        self.certificate = handler.connection.getpeercert() if isinstance(handler.connection, ssl.SSLSocket) else None
         self.at = time.time()
         try:
             self.json = json.loads(raw)
@@ -44,10 +46,10 @@ def keep_port():
     return kept
 
 
-def make_certificate(folder, certificate="cert.pem", key="key.pem"):
-    """A certificate for localhost, signed by itself, and its key."""
+def make_certificate(folder, certificate="cert.pem", key="key.pem", names="IP:127.0.0.1"):
+    """A certificate for this machine, signed by itself, and its key."""
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], cwd=folder, check=True, capture_output=True)
+                    "-subj", "/CN=localhost", "-addext", f"subjectAltName={names}"], cwd=folder, check=True, capture_output=True)
     (folder / key).chmod(0o600)
 
 
@@ -73,8 +75,9 @@ class Service:
     the script gets to answer, and once a key.
     """
 
-    def __init__(self, script=None):
+    def __init__(self, script=None, context=None):
         self.script = script or (lambda call: 204)
+        self.context = context  # of TLS
         self.calls = []
         self.effects = collections.Counter()  # calls by (user name, key)
         self.ahead_s = 0  # its clock, as the header Date shows it
@@ -88,7 +91,7 @@ class Service:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.context else 'http'}://127.0.0.1:{self.port}"
 
     def come_back(self):
         """Answers (again), at the same port."""
@@ -199,6 +202,12 @@ def make_server(service, port):
 
         def handle_error(self, request, client_address):
             pass
+
+        def get_request(self):
+            connection, address = super().get_request()
+            if service.context:  # it shakes hands with the first read, on the thread of the handler
+                connection = service.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            return connection, address
 
     return Server(("127.0.0.1", port), Handler)
 

@@ -485,6 +485,94 @@ static void test_config__services(void **state)
     assert_true(s[3].auth_basic);
 }
 
+static void expect_channel(const struct channel *c, const char *server_name)
+{
+    assert_string_equal(c->ca_file, in_folder("cert.pem"));
+    assert_string_equal(c->certificate_file, in_folder("cert.pem"));
+    assert_string_equal(c->key_file, in_folder("key.pem"));
+    assert_string_equal(c->server_name, server_name);
+}
+
+#define OUR_TLS "ca_file: cert.pem, certificate_file: cert.pem, key_file: key.pem, server_name: "
+
+static void test_config__how_others_are_reached(void **state)
+{
+    const struct config *c = load_good(
+        IDENTITY
+        "services:\n"
+        "  a: { url: \"https://a.example.com\", tls: { " OUR_TLS
+        "b.example.com }, proxy: { url: \"http://proxy:3128\", user: me, password_file: lms.secret } }\n"
+        "  b: { url: \"https://b.example.com\", proxy: \"https://[::1]:443/\" }\n"
+        "  c: { url: \"https://c.example.com\" }\n"
+        "mail: { server: \"smtps://mail.example.com\", from: a@b.c, tls: { " OUR_TLS
+        "10.1.2.3 }, proxy: \"http://proxy:3128\" }\n");
+    expect_channel(&c->services[0].channel, "b.example.com");
+    assert_string_equal(c->services[0].channel.proxy, "http://proxy:3128");
+    assert_string_equal(c->services[0].channel.proxy_user, "me");
+    assert_string_equal(c->services[0].channel.proxy_password, "0123456789abcdef");
+    assert_string_equal(c->services[1].channel.proxy, "https://[::1]:443");
+    assert_null(c->services[1].channel.proxy_user);
+    assert_true(channel_is_plain(&c->services[2].channel));
+    expect_channel(&c->mail->service.channel, "10.1.2.3");
+    assert_string_equal(c->mail->service.channel.proxy, "http://proxy:3128");
+    assert_false(c->mail->starttls);
+    c = load_good(
+        "authority: { url: \"https://lethe.example.com\", client_id: d, client_secret: 0123456789, tls: "
+        "{ " OUR_TLS "x }, proxy: \"http://proxy:3128\" }\n");
+    expect_channel(&c->authority->channel, "x");
+    assert_string_equal(c->authority->channel.proxy, "http://proxy:3128");
+}
+
+/* What a section says about certificates, and a proxy, through which an e-mail leaves the machine. */
+static void test_config__when_mail_needs_tls(void **state)
+{
+    static const struct {
+        const char *settings;
+        bool starttls;
+    } rows[] = {
+        { "", false },
+        { ", tls: required", true },
+        { ", tls: { ca_file: cert.pem }", true },
+        { ", proxy: \"http://proxy:3128\"", true },
+        { ", proxy: \"http://proxy:3128\", tls: none", false },
+        { ", ca_file: cert.pem", false },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[400];
+        snprintf(text, sizeof(text), IDENTITY "mail: { server: \"smtp://127.0.0.1\", from: a@b.c%s }\n",
+                 rows[i].settings);
+        assert_int_equal(load_good(text)->mail->starttls, rows[i].starttls);
+    }
+}
+
+static void test_config__how_a_server_elsewhere_is_reached(void **state)
+{
+    struct channel channel;
+    struct err err;
+    assert_int_equal(config_read_channel(&arena, "LETHE_TEST", &channel, &err), RC_OK);
+    assert_true(channel_is_plain(&channel));
+    setenv("LETHE_TEST_TLS_CA_FILE", in_folder("cert.pem"), 1);
+    setenv("LETHE_TEST_PROXY_URL", "http://proxy:3128", 1);
+    setenv("LETHE_TEST_PROXY_USER", "me", 1);
+    setenv("LETHE_TEST_PROXY_PASSWORD_FILE", in_folder("lms.secret"), 1);
+    assert_int_equal(config_read_channel(&arena, "LETHE_TEST", &channel, &err), RC_OK);
+    assert_string_equal(channel.ca_file, in_folder("cert.pem"));
+    assert_string_equal(channel.proxy, "http://proxy:3128");
+    assert_string_equal(channel.proxy_password, "0123456789abcdef");
+    setenv("LETHE_TEST_PROXY_URL", "proxy", 1);
+    assert_int_equal(config_read_channel(&arena, "LETHE_TEST", &channel, &err), RC_INVALID);
+    assert_string_equal(err.text, "LETHE_TEST_PROXY_URL: url: it must begin with https:// or http://");
+    unsetenv("LETHE_TEST_PROXY_URL");
+    assert_int_equal(config_read_channel(&arena, "LETHE_TEST", &channel, &err), RC_INVALID);
+    assert_non_null(strstr(err.text, "LETHE_TEST_PROXY: url is missing"));
+    unsetenv("LETHE_TEST_PROXY_USER");
+    unsetenv("LETHE_TEST_PROXY_PASSWORD_FILE");
+    setenv("LETHE_TEST_TLS_CA_FILE", "nothing.pem", 1);
+    assert_int_equal(config_read_channel(&arena, "LETHE_TEST", &channel, &err), RC_INVALID);
+    assert_string_equal(err.text, "LETHE_TEST_TLS_CA_FILE: ca_file: nothing.pem: No such file or directory");
+    unsetenv("LETHE_TEST_TLS_CA_FILE");
+}
+
 static void test_config__services_may_stand_behind_stages(void **state)
 {
     const struct config *c = load_good(
@@ -939,6 +1027,11 @@ static void test_config__our_own_settings_in_the_file_of_a_driver(void **state)
     assert_int_equal(c->fuse.people, 0);
     assert_true(c->log_json);
     assert_int_equal(c->cool_off_us, 3 * CLOCK_DAY);
+    c = load_good(DRIVER_FILE "tls: { " OUR_TLS "lms.internal }\nproxy: \"http://proxy:3128\"\n");
+    expect_channel(&c->services[0].channel, "lms.internal");
+    assert_string_equal(c->services[0].channel.proxy, "http://proxy:3128");
+    assert_string_equal(c->services[1].channel.ca_file, in_folder("cert.pem"));
+    assert_null(c->services[1].channel.server_name);
 }
 
 static void test_config__what_worked_for_years_is_only_warned_about(void **state)
@@ -1449,6 +1542,9 @@ int main(void)
         T(test_config__key_that_others_can_read_is_refused),
         T(test_config__when_a_service_is_left_alone),
         T(test_config__services),
+        T(test_config__how_others_are_reached),
+        T(test_config__when_mail_needs_tls),
+        T(test_config__how_a_server_elsewhere_is_reached),
         T(test_config__services_may_stand_behind_stages),
         T(test_config__states_follow_from_stages),
         T(test_config__states_alone),

@@ -283,6 +283,20 @@ static void test_url__made_of_parts(void **state)
     assert_string_equal(url_make(&arena, "https", "::1", 443), "https://[::1]:443");
 }
 
+static void test_url__hosts_alone(void **state)
+{
+    static const char *const hosts[] = { "lms.example.com", "LMS", "10.1.2.3" };
+    static const char *const none[] = { "a:443", "a/", "a/b", "[::1]", "", "a b", "u@a", "a?b", "https://a" };
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+        assert_true(url_is_host(&arena, hosts[i]));
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        if (url_is_host(&arena, none[i]))
+            fail_msg("%s is taken for a host", none[i]);
+    assert_true(url_has_same_host(&arena, "https://A.example.com:1/x", "https://a.example.com"));
+    assert_false(url_has_same_host(&arena, "https://a.example.com", "https://b.example.com"));
+    assert_false(url_has_same_host(&arena, "nonsense", "nonsense"));
+}
+
 #define T(name) cmocka_unit_test_teardown(name, forget)
 
 int main(void)
@@ -296,6 +310,7 @@ int main(void)
         T(test_url__where_to_listen),
         T(test_url__loopback_is_certain_or_not_at_all),
         T(test_url__made_of_parts),
+        T(test_url__hosts_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,7 @@ static enum rc write_request(struct call *call, struct err *err)
     const char *content_type = call->payload ? "application/json" : body->content_type;
     struct http_call *request = &call->work.http.request;
     enum rc rc = RC_OK;
+    request->channel = &conf->service->channel;
     if (call_render(call, conf->service->url, conf->path, HTTP_HEADER_MAX, &request->url, err))
         return err_prefix(err, "path");
     request->body = call->payload;

@@ -62,7 +62,7 @@ static enum rc mail_start(struct call *call, int64_t now, struct err *err)
         .server = { .url = server->service.url,
                     .user = server->service.client_id,
                     .password = server->service.secret,
-                    .channel = { .ca_file = server->ca_file },
+                    .channel = server->service.channel,
                     .tls = server->starttls },
         .message = { .from_name = server->from_name,
                      .from = server->from,

@@ -119,6 +119,7 @@ void ask_send(struct ask *ask, enum http_method method, const char *path, const 
     assert(!ask->url.over);
     call->method = method;
     call->url = buf_str(&ask->url);
+    call->channel = peer->channel;
     call->socket_path = peer->url ? NULL : a->conf.socket_path;
     call->headers = ask->headers;
     call->body = body ? buf_str(body) : NULL;

@@ -17,6 +17,7 @@ enum rc authority_open(struct authority *a, const struct authority_conf *conf, s
         a->type = conf->config->authority_is_lms ? &authority_lms : &authority_lethe;
     a->peer = (struct peer){ .name = "the authority",
                              .url = service ? service->url : NULL,
+                             .channel = service ? &service->channel : NULL,
                              .is_lms = conf->config->authority_is_lms };
     if (service && !conf->type)
         a->peer.token = ask_token(a, service, "the authority");

@@ -55,6 +55,7 @@ struct silence {
 struct peer {
     const char *name;    /* in messages */
     const char *url;     /* NULL: the server of data_dir, at its socket */
+    const struct channel *channel; /* NULL: a plain one */
     struct token *token; /* NULL: it needs none */
     bool is_lms, is_source;
 };

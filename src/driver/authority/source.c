@@ -524,6 +524,7 @@ void source_open(struct authority *a)
     s->authority = a;
     s->lms = (struct peer){ .name = "the LMS",
                             .url = conf->lms.url,
+                            .channel = &conf->lms.channel,
                             .token = ask_token(a, &conf->lms, "the LMS"),
                             .is_lms = true,
                             .is_source = true };

@@ -22,6 +22,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/url.h"
 
 #define TOKEN_TIMEOUT      (10 * CLOCK_S)
 #define TOKEN_LIFETIME     (300 * CLOCK_S) /* when the service does not say */
@@ -38,6 +39,7 @@ enum {
 
 struct token {
     struct token_conf conf;
+    struct channel channel; /* to token_url */
     struct http_call call;
     bool busy;
     struct buf body;
@@ -123,6 +125,7 @@ static enum rc fetch(struct token *t, int64_t now, struct err *err)
     t->headers[1] = buf_str(&t->basic);
     t->call.method = HTTP_POST;
     t->call.url = service->token_url;
+    t->call.channel = &t->channel;
     t->call.headers = t->headers;
     t->call.n_headers = service->auth_basic ? 2 : 1;
     t->call.body = buf_str(&t->body);
@@ -364,6 +367,10 @@ struct token *token_open(const struct token_conf *conf)
     buf_init(&t->basic, REQUEST_MAX);
     buf_init(&t->header, 2 * TOKEN_MAX);
     TAILQ_INIT(&t->waiting);
+    t->channel = conf->service->channel;
+    if (conf->service->url && !url_has_same_host(&t->arena, conf->service->url, conf->service->token_url))
+        t->channel.server_name = NULL;
+    arena_reset(&t->arena);
     return t;
 }
 
