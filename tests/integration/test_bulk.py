@@ -89,7 +89,7 @@ def test_those_who_cannot_be_moved_are_told_and_the_others_are(served):
     (["--state", "PENDING", "--to", "COMPLETE", "--reason", "x", "--created-from", "yesterday"], "--created-from"),
     (["--state", "PENDING", "--to", "COMPLETE", "--reason", "x", "--created-to", "2026-02-30"], "--created-to"),
     (["--state", "PENDING", "--to", "COMPLETE", "--reason", "x", "--created-from", "2026-01-02", "--created-to", "2026-01-01"], "is before"),
-    (["ada"], "USERNAME STATE"), ([], "give a user name"),
+    (["ada"], "NAME STATE"), ([], "give one of"),
 ])
 def test_what_is_refused(four, words, said):
     result = four.lethe("retirement", "move", *words)

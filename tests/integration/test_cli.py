@@ -396,6 +396,16 @@ def test_somebody_unknown_is_exit_3(site):
     expect(site.lethe("retirement", "show", "ada"), NOT_FOUND, "case")
 
 
+def test_an_address_of_several_people_names_nobody(site):
+    for name in "ada", "bob":
+        site.ok("account", "add", "--username", name, "--email", "both@example.com")
+    for name in "ada", "bob":
+        site.ok("retirement", "request", "--username", name, "--email", "both@example.com")
+    expect(site.lethe("retirement", "show", "both@example.com"), REFUSED, "several people have this address")
+    expect(site.lethe("retirement", "move", "--email", "both@example.com", "ABORTED", "--reason", "x"), REFUSED, "several people")
+    assert site.ok("retirement", "show", "bob", "--json").json["state"] == "PENDING"
+
+
 def test_a_user_name_with_another_address_is_refused(site):
     site.ok("account", "add", "--username", "ada", "--email", "ada@example.com", "--name", "Ada L.", "--org", "A", "--org", "B")
     expect(site.lethe("retirement", "request", "--username", "ada", "--email", "eve@example.com"), REFUSED, "")
