@@ -221,7 +221,9 @@ static enum rc examine_remote(struct report *r, const char *url, struct err *err
         examine_states(r, api, url);
         api_close(&api);
     }
-    return driver_examine_address(&r->examination, url, url, err);
+    struct channel channel;
+    rc = config_read_channel(&r->cli->arena, "LETHE_SERVER", &channel, err);
+    return !rc ? driver_examine_address(&r->examination, url, &channel, err) : rc;
 }
 
 /* ---- the command ---- */

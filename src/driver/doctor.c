@@ -252,12 +252,13 @@ static void examine_clock(const struct examination *e, const char *name, int64_t
 }
 
 static void look_at(const struct examination *e, struct http_client *client, const char *url,
-                    const char *name)
+                    const struct channel *channel, const char *name)
 {
     struct http_peer peer = { 0 };
     struct http_call call = {
         .method = HTTP_GET,
         .url = url,
+        .channel = channel,
         .timeout_us = TIMEOUT,
         .fresh_connection = true,
         .answer_max = ANSWER_MAX,
@@ -272,7 +273,7 @@ static void look_at(const struct examination *e, struct http_client *client, con
         driver_examine_certificate(e, "certificate", name, peer.certificate_ends_at);
 }
 
-enum rc driver_examine_address(const struct examination *e, const char *url, const char *name,
+enum rc driver_examine_address(const struct examination *e, const char *url, const struct channel *channel,
                                struct err *err)
 {
     const struct http_client_conf conf = { .world = e->world,
@@ -281,7 +282,7 @@ enum rc driver_examine_address(const struct examination *e, const char *url, con
     struct http_client *client;
     enum rc rc = http_client_open(&http_curl, &conf, &client, err);
     if (!rc)
-        look_at(e, client, url, name);
+        look_at(e, client, url, channel, url);
     http_client_close(&client);
     return rc;
 }
@@ -316,7 +317,7 @@ static void examine_service(struct doctor *d, const struct service_conf *service
         return;
     d->usable[service->index] = true;
     if (service->url)
-        look_at(d->e, d->runtime.client, service->url, service->name);
+        look_at(d->e, d->runtime.client, service->url, &service->channel, service->name);
 }
 
 /* ---- the authority ---- */

@@ -147,8 +147,8 @@ struct examination {
 /* The authority, if it is elsewhere, and each outside system, the calls of the stages as far as they can be
  * made about nobody, and the queries of verifications. Waits. RC_IO: it could not begin. */
 enum rc driver_examine(const struct examination *e, struct err *err) MUST_CHECK;
-/* The clock and the certificate of what answers at a URL, which is called `name`. Waits. */
-enum rc driver_examine_address(const struct examination *e, const char *url, const char *name,
+/* The clock and the certificate of what answers at a URL. Waits. */
+enum rc driver_examine_address(const struct examination *e, const char *url, const struct channel *channel,
                                struct err *err) MUST_CHECK;
 /* until: us since 1970. Tells how long a certificate is still valid. */
 void driver_examine_certificate(const struct examination *e, const char *check, const char *about,

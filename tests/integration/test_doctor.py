@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import ssl
 import subprocess
 
 import pytest
@@ -175,6 +176,16 @@ def test_what_a_file_names_is_red_by_its_line(house):
     assert found["verify", "ERASING_ORDERS"][:2] == ("warning", "its query finds 2 records of nobody")
     [certificate] = [value for (check, _), value in found.items() if check == "certificate"]
     assert certificate[0] == "warning" and re.search(r"for 1 days|for 2 days", certificate[1]), certificate
+
+
+def test_a_certificate_that_ends_soon_is_seen_by_way_of_the_service_s_own_authority(house, make_service):
+    make_certificate(house.folder, "desk.pem", "desk.key", "DNS:desk.internal")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(house.folder / "desk.pem", house.folder / "desk.key")
+    house.service("desk", make_service(context=context), tls={"ca_file": "desk.pem", "server_name": "desk.internal"})
+    found = checks(house)
+    assert found["certificate", "desk"][0] == "warning" and "Renew" in found["certificate", "desk"][2]
+    assert found["clock", "desk"][0] == "good"
 
 
 def test_a_broken_file_is_no_case_for_it(house):
