@@ -291,7 +291,7 @@ static enum rc reach_server(struct cli *cli, const struct driver_conf *conf, str
     enum rc rc = api_open(cli, api, err);
     if (!rc && api_is_inside(*api))
         calm_log(conf->config);
-    if (!rc && conf->username)
+    if (!rc && conf->username && !conf->config->source) /* else the LMS may have the person */
         rc = chosen_search(*api, &cli->arena, "username", conf->username, &known, err);
     return rc;
 }

@@ -302,6 +302,13 @@ def test_the_doctor_asks_the_lms(beside, lms):
     assert lms.moves == []
 
 
+def test_one_person_by_name(beside, lms):
+    lms.add("ada", "bob")
+    beside.ok("drive", "--username", "bob")
+    assert lms.states_of_all() == {"ada": "PENDING", "bob": "COMPLETE"}
+    assert beside.lethe("drive", "--username", "cyd").code == 3
+
+
 # ---- everything at once ----
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -373,3 +380,24 @@ def test_the_rest_of_lethe(beside, lms, erasing):
     assert beside.ok("archive", "--older-than", "0d", "--json").json["people"] == 3
     assert beside.ok("check").code == 0
     assert beside.kill(process, signal.SIGTERM) == 0
+
+
+def test_two_drivers_on_other_machines(beside, lms, erasing, tmp_path, make_service):
+    """They have the same source, and the Lethe as their authority: each stage is done once."""
+    names = [f"user{i}" for i in range(12)]
+    lms.add(*names)
+    beside.serve()
+    client = beside.client("drivers", "retirement:drive")
+    drivers = []
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+        site = follow(Site(tmp_path / name), lms, erasing)
+        site.configure(listen=None, authority={"url": f"http://127.0.0.1:{beside.port}", "client_id": client["client_id"],
+                                               "client_secret": client["client_secret"]})
+        drivers.append((site, site.start("drive", "--once")))
+    for site, process in drivers:
+        assert process.wait(60) == 0, site.logs()
+        site.stop()
+    assert set(lms.states_of_all().values()) == {"COMPLETE"}
+    assert all(lms.moves_of(name) == WAY for name in names)
+    assert len(erasing.calls) == len({(call.username, call.path) for call in erasing.calls}) == 2 * len(names)

@@ -309,6 +309,21 @@ static void test_news__no_driver_takes_what_the_lms_is_to_be_told_first(void **s
     assert_int_equal(claims(f).n_claims, 1);
 }
 
+/* What was told is known, and no news that the LMS would have of itself. */
+static void test_news__an_operator_moves_it_while_it_is_told(void **state)
+{
+    struct fixture *f = *state;
+    tell(f, listed("FORUM_DONE"));
+    OK(operate(f, OPERATION_MOVE, "ERRORED"));
+    assert_string_equal(work(f).state, "ERRORED");
+    OK(operate(f, OPERATION_RESUME, NULL));
+    tell(f, (struct wire_news){ .state = "ERRORED", .told = true });
+    assert_string_equal(state_of(f, 1), "FORUM_DONE");
+    struct wire_source_work told = work(f);
+    assert_string_equal(told.state, "FORUM_DONE");
+    assert_true(told.force);
+}
+
 static void test_news__complete_is_told_behind_the_last_completed_state(void **state)
 {
     struct fixture *f = *state;
@@ -466,6 +481,7 @@ int main(void)
         S(test_news__that_is_older_than_what_is_known_is_nothing),
         S(test_news__a_claim_says_where_the_lms_is_and_whether_it_may_have_been_told),
         S(test_news__no_driver_takes_what_the_lms_is_to_be_told_first),
+        S(test_news__an_operator_moves_it_while_it_is_told),
         S(test_news__complete_is_told_behind_the_last_completed_state),
         S(test_news__another_program_was_faster),
         S(test_news__cancelled_at_the_gate),
