@@ -240,6 +240,16 @@ static enum rc learn(struct act *act, const struct wire_news *news, int64_t at, 
     return source_settle(act, row, s, err);
 }
 
+/* What is known is newer. If the LMS was asked about this retirement, it is asked again before long. */
+static enum rc ignore(struct act *act, struct sourced *s, struct err *err)
+{
+    int64_t again_at = s->learnt_at + source_stale_us(act);
+    if (s->behind == SOURCED_TO_TELL || s->next_at <= again_at)
+        return RC_OK;
+    s->next_at = again_at;
+    return store_set_sourced(act->store, s, err);
+}
+
 static enum rc hear(struct act *act, const struct wire_news *news, struct err *err)
 {
     int64_t at = act->now - news->age_ms * CLOCK_MS;
@@ -251,7 +261,7 @@ static enum rc hear(struct act *act, const struct wire_news *news, struct err *e
     if (!rc)
         rc = store_get_row(act->store, s.retirement_id, &row, err);
     if (rc || at < s.learnt_at)
-        return rc;
+        return rc ? rc : ignore(act, &s, err);
     if (news->again) {
         s.next_at = act->now + act->config->poll_us;
         return store_set_sourced(act->store, &s, err);

@@ -401,3 +401,49 @@ def test_two_drivers_on_other_machines(beside, lms, erasing, tmp_path, make_serv
     assert set(lms.states_of_all().values()) == {"COMPLETE"}
     assert all(lms.moves_of(name) == WAY for name in names)
     assert len(erasing.calls) == len({(call.username, call.path) for call in erasing.calls}) == 2 * len(names)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_lethes_at_random(tmp_path, make_service, lms, seed):
+    """The same with two that keep running, are killed and started again."""
+    dice = random.Random(seed)
+    names = [f"user{i}" for i in range(10)]
+    lms.add(*names)
+    wrong = []
+
+    def erase(call):
+        if lms.state_of(call.username) != call.path.strip("/"):
+            wrong.append((call.username, call.path, lms.state_of(call.username)))
+        return dice.choice([204] * 10 + [503, 422])
+
+    def disturb(kind, call):
+        roll = dice.random()
+        return lms.LOSE if roll < 0.05 else (500, b"") if roll < 0.1 else None
+
+    def resume(states):
+        for name in names:
+            if lms.state_of(name) == "ERRORED":  # nobody is at work there
+                lms.put(name, dice.choice(states))
+
+    erasing = make_service(script=erase)
+    lms.meddle = disturb
+    sites = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        sites.append(follow(Site(tmp_path / name), lms, erasing))
+    running = {site: site.run_all() for site in sites}
+    try:
+        for _ in range(6):
+            site = dice.choice(sites)
+            site.kill(running[site], dice.choice([signal.SIGKILL, signal.SIGTERM]))
+            site.let_leases_end()
+            resume(["PENDING", "FORUM_COMPLETE", "ABORTED"])
+            running[site] = site.run_all()
+        lms.meddle, erasing.script = lambda kind, call: None, lambda call: 204
+        wait_for(lambda: resume(["PENDING"]) or set(lms.states_of_all().values()) <= {"COMPLETE", "ABORTED"})
+        for site in sites:
+            wait_for(lambda: all(lms.state_of(name) == state for name, state in site.states().items()))
+    finally:
+        for site in sites:
+            site.stop()
+    assert wrong == []

@@ -423,6 +423,10 @@ static void test_news__the_lms_is_asked_about_those_it_was_silent_about(void **s
     assert_null(work(f).state);
     says(f, "ERRORED");
     expect_nothing_to_do(f);
+    f->now += 3600 * CLOCK_S;
+    work(f);
+    tell(f, (struct wire_news){ .state = "ERRORED", .age_ms = 7200000 }); /* too old to count */
+    assert_null(work(f).state);
 }
 
 /* ---- what belongs to the LMS ---- */
