@@ -35,7 +35,7 @@ enum {
 #define LIST_TIMEOUT (600 * CLOCK_S)
 #define WORK_KEEPS   (5 * CLOCK_S)   /* the Lethe gives it to another driver some time later */
 #define REFUSED_FOR  (600 * CLOCK_S) /* a person whom the LMS does not let into a stage */
-#define MOVED_FOR    (60 * CLOCK_S)  /* one who is elsewhere; the Lethe knows by then */
+#define MOVED_FOR    (60 * CLOCK_S)  /* a person whom the LMS has elsewhere; the Lethe knows by then */
 /* Reads are older than they seem: the Lethe counts their age from when it hears of them. */
 #define LIST_IS_OLDER   (200 * CLOCK_MS)
 #define ANSWER_IS_OLDER (2 * CLOCK_S)
@@ -43,7 +43,7 @@ enum {
 
 /* One piece of news. */
 struct heard {
-    struct wire_news news; /* texts are in source.news_arena */
+    struct wire_news news; /* texts are in the arena of its list */
     int64_t at;            /* steady clock: the LMS was not asked before */
     int64_t run_id, epoch; /* of a run to be turned away once the Lethe knows; 0: none */
 };
@@ -69,7 +69,7 @@ struct source {
 
     struct heard_list coming; /* rows of the list that is coming in */
     struct heard_list news;   /* to be told */
-    struct arena news_arena;
+    struct arena coming_arena, news_arena;
 
     struct ask exchange;
     struct buf body;
@@ -79,7 +79,7 @@ struct source {
     struct timer soon, next_work; /* set: work is not asked for before; next_work: unless there is a reason */
     struct arena answer;          /* of the last exchange: has the work */
     struct wire_source_work *work;
-    size_t next, n_work; /* the next piece of it to be begun with */
+    size_t next, n_work; /* next: the first piece of work that is not begun */
     int64_t given_at;
 
     struct mirror *mirrors; /* n_mirrors of them */
@@ -111,12 +111,36 @@ static struct heard *add_heard(struct heard_list *l, int64_t id, int64_t at)
     return heard;
 }
 
+static struct heard copy_heard(struct arena *a, const struct heard *heard)
+{
+    struct heard copy = *heard;
+    const char **const texts[] = { &copy.news.state,
+                                   &copy.news.last_state,
+                                   &copy.news.refused,
+                                   &copy.news.original_username,
+                                   &copy.news.original_email,
+                                   &copy.news.original_name,
+                                   &copy.news.retired_username,
+                                   &copy.news.retired_email };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        *texts[i] = arena_strdup(a, *texts[i]);
+    return copy;
+}
+
+/* Drops the news that was told, once that is the larger part. */
 static void forget_told(struct source *s)
 {
-    if (s->news.first < s->news.n || s->look.busy)
+    struct heard_list *l = &s->news;
+    struct arena kept = { 0 };
+    size_t left = l->n - l->first;
+    if (left > l->first)
         return;
-    s->news.first = s->news.n = 0;
-    arena_reset(&s->news_arena);
+    for (size_t i = 0; i < left; i++)
+        l->heard[i] = copy_heard(&kept, &l->heard[l->first + i]);
+    l->first = 0;
+    l->n = left;
+    arena_free(&s->news_arena);
+    s->news_arena = kept;
 }
 
 /* ---- the LMS's list ---- */
@@ -145,7 +169,7 @@ static void row_came(void *arg, const char *text, size_t len, bool is_cut)
         return;
     }
     struct wire_news *news = &add_heard(&s->coming, row.id, s->looked_at - LIST_IS_OLDER)->news;
-    struct arena *a = &s->news_arena;
+    struct arena *a = &s->coming_arena;
     news->state = arena_strdup(a, row.state);
     news->last_state = arena_strdup(a, row.last_state);
     news->user_id = arena_strdup(a, row.person.user_id);
@@ -170,7 +194,7 @@ static void list_is_whole(struct source *s, int64_t now)
     unsigned batch = a->config->source->batch;
     for (size_t i = 0; i < s->coming.n; i++)
         if (!aside_has(&s->told, s->coming.heard[i].news.id))
-            *add_heard(&s->news, 0, 0) = s->coming.heard[i];
+            *add_heard(&s->news, 0, 0) = copy_heard(&s->news_arena, &s->coming.heard[i]);
     if (s->n_rows >= s->limit && s->limit < ROWS_MAX) {
         s->limit *= 2;
         s->is_caught_up = false;
@@ -207,6 +231,7 @@ static void send_look(struct source *s, int64_t now)
     const struct source_conf *conf = config->source;
     s->n_rows = 0;
     s->coming.n = s->told.n = 0;
+    arena_reset(&s->coming_arena);
     s->looked_at = now;
     rows_begin(&s->rows);
     buf_reset(&s->path);
@@ -275,7 +300,7 @@ static void send_exchange(struct source *s, int64_t now)
     ask_send(&s->exchange, HTTP_POST, "/v1/source", &s->body);
 }
 
-/* Those who are elsewhere: the Lethe knows now, and keeps them from every driver. */
+/* The Lethe knows now that another program acts for these people, and grants them to no driver. */
 static void turn_away_sent(struct source *s)
 {
     for (size_t i = 0; i < s->n_sent; i++) {
@@ -436,7 +461,7 @@ static void start_work(struct source *s, const struct wire_source_work *work)
           NULL);
 }
 
-/* People at the gate hold leases, so they come first. */
+/* Runs at the gate hold leases, so they come first. */
 static void start_mirrors(struct source *s, int64_t now)
 {
     struct flight *f = s->authority->flight;
@@ -571,6 +596,7 @@ void source_close(struct authority *a)
     buf_free(&s->body);
     arena_free(&s->row);
     arena_free(&s->answer);
+    arena_free(&s->coming_arena);
     arena_free(&s->news_arena);
     free(s->news.heard);
     free(s->coming.heard);
