@@ -157,7 +157,8 @@ static enum rc remember(struct store *s, const struct retirement *before, const 
     if (d->put_off || t->memo)
         return db_run(s->db,
                       "INSERT INTO stage_memo (retirement_id, state_id, since, memo) VALUES ($1, $2, $3, $4)"
-                      " ON CONFLICT (retirement_id, state_id) DO UPDATE SET memo = $4, since = CASE"
+                      " ON CONFLICT (retirement_id, state_id) DO UPDATE SET memo = $4, begun_by = NULL,"
+                      " since = CASE"
                       " WHEN stage_memo.since > 0 AND $3 > 0 THEN stage_memo.since ELSE $3 END",
                       DB_ARGS(DB_INT(before->id), DB_INT(stage),
                               DB_INT(d->left_half ? 0 : before->modified_at), DB_TEXT(t->memo)),
@@ -173,6 +174,16 @@ static enum rc remember(struct store *s, const struct retirement *before, const 
         return db_run(s->db, "UPDATE stage_memo SET since = 0 WHERE retirement_id = $1 AND state_id = $2",
                       DB_ARGS(DB_INT(before->id), DB_INT(stage)), NULL, err);
     return RC_OK;
+}
+
+enum rc store_note_begun(struct store *s, int64_t id, int64_t state_id, const char *driver, struct err *err)
+{
+    return db_run(s->db,
+                  "INSERT INTO stage_memo (retirement_id, state_id, since, begun_by)"
+                  " SELECT $1, $2, 0, id FROM driver WHERE name = $3"
+                  " ON CONFLICT (retirement_id, state_id) DO UPDATE"
+                  " SET begun_by = coalesce(stage_memo.begun_by, excluded.begun_by)",
+                  DB_ARGS(DB_INT(id), DB_INT(state_id), DB_TEXT(driver)), NULL, err);
 }
 
 enum rc store_remembers(struct store *s, int64_t id, int64_t state_id, bool *out, struct err *err)

@@ -44,10 +44,11 @@ enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement
 #define VIEW                                                                                         \
     "SELECT " ROW_COLUMNS ", p.username, p.email, p.name, p.retired_username, p.retired_email,"      \
     " a.username, a.email, a.name, a.orgs, d.name, a.service_id, w.at, w.response, m.since, m.memo," \
-    " p.uuid"                                                                                        \
+    " p.uuid, b.name"                                                                                \
     " FROM retirement r LEFT JOIN retirement_person p ON p.retirement_id = r.id"                     \
     " LEFT JOIN account a ON a.id = r.account_id LEFT JOIN driver d ON d.id = r.driver_id"           \
     " LEFT JOIN stage_memo m ON m.retirement_id = r.id AND m.state_id = r.state_id"                  \
+    " LEFT JOIN driver b ON b.id = m.begun_by"                                                       \
     " LEFT JOIN retirement_log w ON w.id = CASE WHEN r.lease_until = -1 THEN r.log_head END "
 
 static const char *text_at(struct arena *a, const struct db_rows *rows, int n)
@@ -89,6 +90,7 @@ static enum rc read_view(struct store *s, struct arena *a, const struct db_rows 
     out->memo = text_at(a, rows, 14);
     out->uuid = text_at(a, rows, 15);
     out->source = NULL;
+    out->begun_by = text_at(a, rows, 16);
     out->ended_unheard = !out->memo && out->since == 0 && !db_is_null(rows, ROW_COLUMNS_N + 13);
     return rows_read(s, rows, &out->row, err);
 }

@@ -156,12 +156,14 @@ static const char *const schema_1[] = {
     "  response BLOB);",
 
     /* What a driver remembers of a stage (state_id), until the stage is done or passed. May have personal
-     * data. since 0: the stage was left half done, and without a memo that was because leases ran out. */
+     * data. since 0: the stage was left half done, and without a memo that was because leases ran out.
+     * begun_by: the first of the drivers whose leases ran out in a row, of which no memo tells. */
     "CREATE TABLE stage_memo ("
     "  retirement_id INTEGER NOT NULL,"
     "  state_id INTEGER NOT NULL,"
     "  since INTEGER NOT NULL,"
     "  memo TEXT,"
+    "  begun_by INTEGER,"
     "  PRIMARY KEY (retirement_id, state_id));"
 
     /* user_id: what services know the account by, once retirement and account are deleted. */

@@ -235,8 +235,9 @@ struct retirement_view {
     const char *instructions; /* what an operator has to do and confirm; NULL: it does not wait for that */
     int64_t waiting_since;    /* 0: it does not */
     int64_t since;            /* when the stage began that its driver put off; 0: it did not */
-    const char *memo;   /* what its driver wanted to know again; NULL: nothing. May have personal data */
-    bool ended_unheard; /* the stage ended in ERRORED before because leases ran out, and there is no memo */
+    const char *memo;     /* what its driver wanted to know again; NULL: nothing. May have personal data */
+    bool ended_unheard;   /* leases ran out at the stage before, and there is no memo */
+    const char *begun_by; /* the driver of the first of these leases; NULL: not known */
     const struct sourced
         *source; /* where an LMS has it; NULL: it comes from none, or that was not asked for */
 };
@@ -262,6 +263,10 @@ enum rc store_get_live(struct store *s, struct arena *a, int64_t account_id, str
                        struct err *err) MUST_CHECK;
 /* The bare row, which is cheap: by id, and by exact original user name (the live one, else the newest). */
 enum rc store_get_row(struct store *s, int64_t id, struct retirement *out, struct err *err) MUST_CHECK;
+/* The lease of this driver ran out at the stage, and another one takes it: what the first one may have sent
+ * stays known, should that one be killed, too. */
+enum rc store_note_begun(struct store *s, int64_t id, int64_t state_id, const char *driver,
+                         struct err *err) MUST_CHECK;
 /* Is there a memo of this state's stage? */
 enum rc store_remembers(struct store *s, int64_t id, int64_t state_id, bool *out, struct err *err) MUST_CHECK;
 /* Is there a memo of another stage that may be this one by its former name, since no list ever had both? */

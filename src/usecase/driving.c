@@ -78,7 +78,8 @@ static enum rc find_source(struct act *act, const struct retirement *before, con
     return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
-/* Tells the driver of a retirement that it was granted. driver: the one before. */
+/* Tells the driver of a retirement that it was granted. driver: the one before. A driver that takes up what
+ * one with other calls has begun says so in a memo before it calls: so until then the first one counts. */
 static enum rc add_claim(struct claiming *c, const struct retirement *row, const struct retirement *r,
                          const char *driver, struct err *err)
 {
@@ -86,7 +87,11 @@ static enum rc add_claim(struct claiming *c, const struct retirement *row, const
     struct retirement_view view;
     struct wire_sourced source;
     bool lease_ran_out = row->lease_until > LEASE_FREE;
-    enum rc rc = store_get(act->store, act->arena, r->id, &view, err);
+    enum rc rc = RC_OK;
+    if (lease_ran_out && driver)
+        rc = store_note_begun(act->store, r->id, r->pipeline->state_ids[r->state], driver, err);
+    if (!rc)
+        rc = store_get(act->store, act->arena, r->id, &view, err);
     if (!rc)
         rc = find_renamed(act, r, &view.memo, err);
     if (!rc)
@@ -104,7 +109,9 @@ static enum rc add_claim(struct claiming *c, const struct retirement *row, const
         .since_at = view.since,
         .memo = view.memo,
         .begun = begun,
-        .begun_by = begun ? driver : NULL,
+        .begun_by = !begun          ? NULL
+                    : view.begun_by ? view.begun_by
+                                    : driver,
         .user = driving_user(act->arena, &view),
         .source = source,
     };

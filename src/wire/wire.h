@@ -98,7 +98,7 @@ struct wire_claim {
     int64_t since_at;    /* when the stage was begun that was put off */
     const char *memo;    /* what the last driver left with the stage */
     bool begun; /* a lease on the stage ran out: calls of it may have been sent that no memo tells of */
-    const char *begun_by; /* the name of the driver whose lease that was; NULL: not known */
+    const char *begun_by; /* the name of the first driver whose lease that was; NULL: not known */
     struct wire_user user;
     struct wire_sourced source;
     struct wire_fault fault;

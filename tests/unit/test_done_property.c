@@ -264,8 +264,7 @@ static struct {
     const char *memo;
     bool begun;                      /* a lease ran out, or the person was moved meanwhile */
     bool moved;                      /* by hand, and the driver does not know yet */
-    bool otherwise;                  /* other calls were begun, and the driver has not said so yet */
-    const struct config *begun_with; /* of the driver that had the stage last */
+    const struct config *begun_with; /* of the first driver since the last memo */
     int64_t until, begun_at;
 } authority;
 
@@ -277,8 +276,8 @@ static void claim_stage(void)
     claim.memo = authority.memo;
     claim.begun = authority.begun;
     claim.begun_otherwise = authority.begun && authority.begun_with != config;
-    authority.otherwise = claim.begun_otherwise;
-    authority.begun_with = config;
+    if (!authority.begun)
+        authority.begun_with = config;
     authority.moved = false;
     claim.begun_at = authority.begun_at;
     authority.begun = false;
@@ -321,7 +320,6 @@ static void kill_driver(void)
     change_driver(20);
     if (!held)
         return;
-    service.is_excused = service.is_excused || authority.otherwise;
     authority.begun = true;
     made_up_pass(&m, 60 * CLOCK_S);
     if (chance(10))
@@ -339,7 +337,8 @@ static void put_off(const struct run *run)
 static const char *hear(const struct run *run)
 {
     const char *memo = arena_strdup(&arena, run->put_memo);
-    authority.otherwise = authority.otherwise && !memo;
+    if (memo)
+        authority.begun_with = config;
     switch (run->sent) {
     case REPORT_DONE: authority.where = COMPLETE; return "COMPLETE";
     case REPORT_FAILED:

@@ -47,7 +47,7 @@ static struct wire_claim_answer claim(struct site *site, struct wire_claim_reque
     struct writing w;
     struct wire_claim_answer answer;
     struct err err;
-    request.driver = "d1";
+    request.driver = request.driver ? request.driver : "d1";
     request.lease_s = 60;
     wire_put_claim_request(begin(&w), &request);
     expect_ok(wire_read_claim_answer(&site->arena, post(site, "/v1/claims", &w), &answer, &err), &err);
@@ -191,6 +191,42 @@ static void test_driving__what_comes_with_a_renewal_survives_the_driver(void **s
     ada = claim_one(site); /* for the next stage; its lease ran out */
     assert_string_equal(ada.stage, "ERASING");
     expect_remembered(&ada, NULL, true);
+}
+
+static struct wire_claim claim_as(struct site *site, const char *driver)
+{
+    struct wire_claim_answer answer =
+        claim(site, (struct wire_claim_request){ .driver = driver, .limit = 1 });
+    if (answer.n_claims == 0) /* it is a suspect now */
+        answer = claim(site, (struct wire_claim_request){ .driver = driver, .limit = 1 });
+    assert_int_equal(answer.n_claims, 1);
+    return answer.claims[0];
+}
+
+/* The second may call otherwise, and has not said so when it is killed. */
+static void test_driving__of_drivers_killed_in_a_row_the_first_is_named(void **state)
+{
+    struct site *site = *state;
+    ask_for(site, "ada");
+    struct wire_claim ada = claim_as(site, "first");
+    assert_null(ada.begun_by);
+    site->now += 61 * CLOCK_S;
+    ada = claim_as(site, "second");
+    assert_string_equal(ada.begun_by, "first");
+    site->now += 61 * CLOCK_S;
+    ada = claim_as(site, "third");
+    assert_string_equal(ada.begun_by, "first");
+    say(site, &ada, WIRE_RENEWED, "what was sent before");
+    site->now += 61 * CLOCK_S;
+    ada = claim_as(site, "fourth");
+    assert_string_equal(ada.begun_by, "third");
+    expect_remembered(&ada, "what was sent before", true);
+    say(site, &ada, WIRE_DONE, NULL);
+    ada.stage = "ERASING";
+    say(site, &ada, WIRE_RELEASED, NULL);
+    ada = claim_as(site, "fifth");
+    assert_false(ada.begun);
+    assert_null(ada.begun_by);
 }
 
 static void test_driving__a_resumed_stage_goes_on_with_what_was_remembered(void **state)
@@ -376,6 +412,7 @@ int main(void)
         T(test_driving__a_claim_brings_who_is_due),
         T(test_driving__what_was_put_off_comes_back_as_it_was_left),
         T(test_driving__what_comes_with_a_renewal_survives_the_driver),
+        T(test_driving__of_drivers_killed_in_a_row_the_first_is_named),
         T(test_driving__a_resumed_stage_goes_on_with_what_was_remembered),
         T(test_driving__deaths_are_remembered_when_it_is_resumed),
         T(test_driving__a_server_that_hangs_counts_no_death),
