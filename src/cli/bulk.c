@@ -17,6 +17,7 @@ struct bulk {
     int64_t status;                            /* and failed with it; -1: with any */
     const char *cause;                         /* and failed for it; NULL: for any */
     const char *reason;                        /* NULL: none */
+    const char *none;                          /* said when nobody was selected; NULL: nothing */
     bool dry_run;
     bool json;
     bool silent; /* only counts */
@@ -133,7 +134,7 @@ static enum rc run_bulk(struct cli *cli, struct bulk *b, const char *done, struc
     else if (!rc && b->dry_run)
         printf("Dry run, nothing has changed: %s would be %s.\n", people, done);
     else if (!rc)
-        printf("%s %s.\n", people, done);
+        printf("%s %s%s.\n", people, done, b->done + b->refused == 0 && b->none ? b->none : "");
     if (!rc && b->refused)
         rc = err_set(err, RC_CONFLICT, "%s could not be %s",
                      print_count(&cli->arena, b->refused, "person", "people"), done);
@@ -291,6 +292,8 @@ static enum rc run_resume(struct cli *cli, struct err *err)
         .reason = cli_option(cli, "reason"),
         .dry_run = cli_flag(cli, "dry-run"),
         .json = cli_flag(cli, "json"),
+        .none =
+            ": no one in ERRORED is meant by that; \"lethe retirement failures\" lists where people failed",
     };
     bool group = bulk.stage || bulk.cause || cli_option(cli, "status");
     bool one = chosen_options(cli) || cli->n_operands;

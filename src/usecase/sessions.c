@@ -63,7 +63,9 @@ enum rc usecase_make_reset_link(struct act *act, int64_t account_id, struct rese
     if (rc)
         return rc;
     if (account.brought_along)
-        return err_set(err, RC_NOT_FOUND, "there is no such account");
+        return err_set(err, RC_NOT_FOUND,
+                       "the account is known only from a request and cannot sign in here: its application"
+                       " has its password");
     if (account.retired)
         return err_set_code(err, RC_CONFLICT, "retired", "the account is retired");
     if (account.locked)

@@ -135,6 +135,7 @@ static void test_sessions__no_link_for_who_is_being_retired(void **state)
     OK(store_add_account(f->s, &account, f->now, &brought, &f->err));
     struct act act = act_as(f, "client:help-desk");
     assert_int_equal(usecase_make_reset_link(&act, brought, &link, &f->err), RC_NOT_FOUND);
+    assert_non_null(strstr(f->err.text, "known only from a request"));
     assert_int_equal(usecase_make_reset_link(&act, 99, &link, &f->err), RC_NOT_FOUND);
     OK(store_lock_account(f->s, id, "r@x", &f->err));
     refused(usecase_make_reset_link(&act, id, &link, &f->err), RC_CONFLICT, &f->err, "pending");
