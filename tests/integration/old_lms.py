@@ -21,9 +21,9 @@ class OldLms:
 
     LOSE = object()
 
-    def __init__(self, make_service, states, secret="secret"):
+    def __init__(self, make_service, states, secret="secret", client_id="worker"):
         self.states = states
-        self.secret = secret
+        self.client = (client_id, secret)
         self.rows = {}
         self.added = 0
         self.limits = False
@@ -107,7 +107,7 @@ class OldLms:
 
     def give_token(self, call):
         form = dict(urllib.parse.parse_qsl(call.raw.decode()))
-        if (form["client_id"], form["client_secret"]) != ("worker", self.secret):
+        if (form["client_id"], form["client_secret"]) != self.client:
             return 401, {"error": "invalid_client"}
         assert (form["grant_type"], form["token_type"]) == ("client_credentials", "jwt")
         self.tokens.append(f"JWT token-{len(self.tokens)}")

@@ -13,7 +13,8 @@ from old_lms import OldLms
 from site_under_test import Site
 
 EXAMPLES = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "examples"))
-FILES = {"company": "lethe.yml", "driver-file": "config.yml", "open-edx": "lethe.yml", "opendsr": "lethe.yml"}
+FILES = {"company": "lethe.yml", "driver-file": "config.yml", "open-edx": "lethe.yml", "opendsr": "lethe.yml",
+         "beside-an-lms": "lethe.yml"}
 
 
 class Example(Site):
@@ -176,3 +177,22 @@ def test_a_script_takes_a_person_through_the_states_of_an_authority(example):
             assert site.call(method, base + path, {"username": "ada"}, token=token).status == 204
     assert site.state_of("ada") == "COMPLETE"
     assert "retired__user_" in site.ok("account", "show", site.status("ada").json["retired_username"]).out
+
+
+# ---- beside an LMS ----
+
+def test_beside_an_lms(example, make_service):
+    """From the LMS's queue to a stage that people do, and from there to COMPLETE; the LMS is told of each state."""
+    site = example("beside-an-lms")
+    stages = site.read()["stages"]
+    way = [state for stage in stages for state in (stage["working"], stage["completed"])]
+    lms = OldLms(make_service, ["PENDING", *way, "ERRORED", "ABORTED", "COMPLETE"], secret="f00dcafe" * 8, client_id="lethe")
+    lms.add("ada")
+    site.config["source"]["lms"]["url"] = site.config["services"]["lms"]["url"] = lms.url
+    site.configure(listen="127.0.0.1:0", driver={"poll": "100ms"})
+    site.ok("config", "check")
+    site.drive_all()
+    assert lms.moves_of("ada") == way[:-1] and len(lms.calls) == 5
+    site.ok("retirement", "confirm", "ada", "--note", "removed")
+    site.drive_all()
+    assert lms.moves_of("ada") == [*way, "COMPLETE"]
