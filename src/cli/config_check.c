@@ -4,6 +4,16 @@
 
 #include "cli/commands.h"
 
+static const struct {
+    const char *name, *user;
+} rights[] = {
+#define X(constant, name, user) [constant] = { name, user },
+    RIGHT_TABLE(X)
+#undef X
+};
+
+enum { RIGHTS_N = sizeof(rights) / sizeof(rights[0]) };
+
 static void print_settings(void)
 {
     struct buf table;
@@ -45,6 +55,21 @@ static void put_reached(struct json_out *o, const struct reached *reached)
     json_close_list(o);
 }
 
+static void put_rights(struct json_out *o, const struct config *config)
+{
+    json_put_key(o, "rights");
+    json_open_map(o);
+    for (size_t right = RIGHT_NONE + 1; right < RIGHTS_N; right++) {
+        json_put_key(o, rights[right].name);
+        json_open_list(o);
+        for (size_t i = 0; i < config->n_stages; i++)
+            if ((size_t)config->stages[i].right == right)
+                json_put_text(o, config->stages[i].working);
+        json_close_list(o);
+    }
+    json_close_map(o);
+}
+
 /* config: NULL, if it cannot be read. */
 static void print_result_json(const struct cli *cli, const struct config *config,
                               const struct reached *reached)
@@ -57,6 +82,7 @@ static void print_result_json(const struct cli *cli, const struct config *config
         json_field_int(&o, "services", (int64_t)config->n_services);
         json_field_int(&o, "stages", (int64_t)config->n_stages);
         json_field_int(&o, "states", config->pipeline ? config->pipeline->n : 0);
+        put_rights(&o, config);
     }
     if (reached->list)
         put_reached(&o, reached);
@@ -67,10 +93,24 @@ static void print_result_json(const struct cli *cli, const struct config *config
     buf_free(&b);
 }
 
+static void print_rights(struct arena *a, const struct config *config)
+{
+    for (size_t right = RIGHT_NONE + 1; right < RIGHTS_N; right++) {
+        const char *who = NULL;
+        for (size_t i = 0; i < config->n_stages; i++)
+            if ((size_t)config->stages[i].right == right)
+                who = who ? arena_printf(a, "%s, %s", who, config->stages[i].working)
+                          : config->stages[i].working;
+        if (who)
+            printf("%s: the client has to be %s\n", who, rights[right].user);
+    }
+}
+
 static void print_result(struct cli *cli, const struct config *config)
 {
     if (config->warning)
         puts(config->warning);
+    print_rights(&cli->arena, config);
     printf("%s is right: %s, %s\n", config->file,
            print_count(&cli->arena, (int64_t)config->n_services, "service", "services"),
            print_count(&cli->arena, (int64_t)config->n_stages, "stage", "stages"));

@@ -566,6 +566,8 @@ static const char *left_words(struct arena *a, const struct queue *q, size_t i)
 static const char *turns_words(struct arena *a, const struct stage_conf *stage, int64_t turns)
 {
     const struct action_conf *action = &stage->action;
+    if (stage->no_call)
+        return arena_printf(a, "no calls: %s", stage->no_call);
     if (driver_is_by_hand(action))
         return print_count(a, turns, "person begins to wait", "people begin to wait");
     const char *calls = print_count(a, turns * (int64_t)action_calls(action), "call", "calls");

@@ -302,10 +302,25 @@ struct doctor_conf {
     struct answers refused;     /* mean: the call is there, and the credentials are allowed to make it */
 };
 
+/* The user of the LMS, or of another service, that the client has to be. X(constant, name, user). */
+#define RIGHT_TABLE(X)                                                                          \
+    X(RIGHT_NONE, "", "")                                                                       \
+    X(RIGHT_WORKER, "worker", "the user in RETIREMENT_SERVICE_WORKER_USERNAME, or a superuser") \
+    X(RIGHT_RENAMER, "renamer", "the user in USERNAME_REPLACEMENT_WORKER; a superuser is not enough")
+
+enum right {
+#define X(constant, name, user) constant,
+    RIGHT_TABLE(X)
+#undef X
+};
+
 struct stage_conf {
     const char *working, *completed;
-    const char *use;                 /* the entry of the catalogue; NULL: written out */
-    const struct conditions *when;   /* only for people who meet all of them; NULL: for all */
+    const char *use;               /* the entry of the catalogue; NULL: written out */
+    const char *done_by;           /* the entry that does the work: no call is made; NULL: it does its own */
+    const char *no_call;           /* "done by LMS...", goes with done_by */
+    enum right right;              /* that the catalogue knows to be needed */
+    const struct conditions *when; /* only for people who meet all of them; NULL: for all */
     const struct conditions *unless; /* not for people who meet any of them; NULL: for all */
     bool names_number;               /* it has {user_id} in it, or asks about it */
     struct action_conf action;

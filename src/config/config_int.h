@@ -129,9 +129,9 @@ extern const struct setting verification_settings[];
 setting_read_fn verification_read; /* -> const struct verify_conf * */
 
 /* catalogue.c: a stage with what its `use` names in its place. Without use it is the stage itself. After an
- * error it is the rest of the stage. */
-enum rc catalogue_expand(struct reading *r, const struct yaml *stage, const struct yaml **out,
-                         struct err *err) MUST_CHECK;
+ * error it is the rest of the stage. conf: what the entry says besides. */
+enum rc catalogue_expand(struct reading *r, const struct yaml *stage, struct stage_conf *conf,
+                         const struct yaml **out, struct err *err) MUST_CHECK;
 
 /* stages.c */
 extern const struct setting stages_settings[];

@@ -30,11 +30,12 @@ enum { KEYS_MAX = 100, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20 };
 /* ---- keys ---- */
 
 /* The services in base_urls that take the LMS's tokens. */
-static const char *const clients[] = { "lms",          "ecommerce",       "credentials",
-                                       "demographics", "license_manager", NULL };
+static const char *const clients[] = { "lms",       "ecommerce",       "credentials",
+                                       "discovery", "license_manager", "commerce_coordinator",
+                                       NULL };
 
 /* Keys of base_urls that only other scripts, or stages that need a service of their own, have a use for. */
-static const char *const other_urls[] = { "segment", "commerce_coordinator", "notes", NULL };
+static const char *const other_urls[] = { "segment", "demographics", "notes", NULL };
 
 /* Settings of our own that can stand in such a file. */
 static const char *const native_keys[] = { "alerts",   "mail",   "watch", "data_dir", "secrets_dir",

@@ -152,7 +152,7 @@ static enum rc read_stage(struct reading *r, const struct yaml *at, struct stage
     enum rc all = yaml_want(at, YAML_MAP, "a stage, with working, completed and an action", err);
     if (all)
         return all;
-    enum rc expanded = catalogue_expand(r, at, &whole, err);
+    enum rc expanded = catalogue_expand(r, at, stage, &whole, err);
     reading_go_on(r, at, expanded, &all, err);
     reading_go_on(r, at, setting_read_map(r, stages_settings, whole, stage, err), &all, err);
     stage->names_number = names_number(whole);
@@ -194,6 +194,26 @@ static enum rc make_pipeline(struct reading *r, const struct names *names, const
     return RC_OK;
 }
 
+/* A stage that makes no call needs the one that does its work. */
+static enum rc check_done_by(struct reading *r, const struct yaml *at, const struct stage_conf *stages,
+                             size_t n, struct err *err)
+{
+    const struct stage_conf *stage = stages;
+    enum rc rc = RC_OK;
+    for (const struct yaml *child = at->first; child; child = child->next, stage++) {
+        size_t i = 0;
+        while (stage->done_by && i < n && !(stages[i].use && strcmp(stages[i].use, stage->done_by) == 0))
+            i++;
+        if (stage->done_by && i == n)
+            reading_go_on(r, child,
+                          yaml_error(yaml_get(child, "use"), err,
+                                     "%s makes no call: %s does its work, and no stage has that", stage->use,
+                                     stage->done_by),
+                          &rc, err);
+    }
+    return rc;
+}
+
 enum rc stages_read(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
                     struct err *err)
 {
@@ -216,6 +236,8 @@ enum rc stages_read(struct reading *r, const struct setting *s, const struct yam
     }
     config->stages = stages;
     config->n_stages = n;
+    if (!rc)
+        rc = check_done_by(r, at, stages, n, err);
     if (rc)
         return rc;
     names.name[names.n++] = "ERRORED";

@@ -240,6 +240,8 @@ const char *config_passes_over(const struct stage_conf *stage, const struct temp
         QUESTIONS(X)
 #undef X
     };
+    if (stage->no_call)
+        return stage->no_call;
     for (enum question i = 0; i < QUESTIONS_N; i++) {
         if (stage->when && ask(i, stage->when, person, orgs) == NO)
             return when_not[i];

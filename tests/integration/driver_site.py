@@ -8,7 +8,7 @@ from site_under_test import Site
 STATES = ["PENDING", "RETIRING_FORUMS", "FORUMS_COMPLETE", "RETIRING_ECOM", "ECOM_COMPLETE", "RETIRING_LMS",
           "LMS_COMPLETE", "ERRORED", "ABORTED", "COMPLETE"]
 WAY = [*STATES[1:7], "COMPLETE"]
-FORUM, ECOM, LMS = ("/api/discussion/v1/accounts/retire_forum/", "/api/v2/user/retire/",
+FORUM, ECOM, LMS = ("/api/discussion/v1/accounts/retire_forum/", "/api/v2/user_management/replace_usernames/",
                     "/api/user/v1/accounts/retire/")
 
 
@@ -26,7 +26,7 @@ class DriverSite(Site):
             "base_urls": {"lms": lms.url + "/", "ecommerce": lms.url + "/", "credentials": None},
             "retirement_pipeline": [
                 ["RETIRING_FORUMS", "FORUMS_COMPLETE", "LMS", "retirement_retire_forum"],
-                ["RETIRING_ECOM", "ECOM_COMPLETE", "ECOMMERCE", "retire_learner"],
+                ["RETIRING_ECOM", "ECOM_COMPLETE", "ECOMMERCE", "replace_usernames"],
                 ["RETIRING_LMS", "LMS_COMPLETE", "LMS", "retirement_lms_retire"],
             ],
             "drive_partners_folder": "of another script",

@@ -30,7 +30,10 @@ class Call:
 
     @property
     def username(self):
-        return self.json.get("username") if isinstance(self.json, dict) else None
+        if not isinstance(self.json, dict):
+            return None
+        renamed = self.json.get("username_mappings")
+        return next(iter(renamed[0])) if renamed else self.json.get("username")
 
     @property
     def key(self):

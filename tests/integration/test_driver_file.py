@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from driver_site import DriverSite, ECOM, FORUM, LMS, STATES, WAY, driver, lms  # noqa: F401
-from old_lms import OldLms
+from old_lms import OldLms, erased
 from services import HANG_UP
 from site_under_test import TIMEOUT, wait_for
 
@@ -93,11 +93,10 @@ def test_a_lethe_speaks_the_same_language(site, make_service, tmp_path):
     site.configure(states=STATES)
     site.serve()
     made = site.client("worker", "retirement:read retirement:drive")
-    erased = make_service()
 
     def door(call):
         if not re.search("/retirement_|/update_retirement|/oauth2/", call.path):
-            return erased.script(call)
+            return erased(call)
         answer = site.call(call.method, call.path, raw=call.raw or None, token="", headers={
             k: v for k, v in call.headers.items() if k in ("Authorization", "Content-Type")})
         return answer.status, answer.raw
@@ -131,7 +130,7 @@ retirement_pipeline:
     - - RETIRING_ECOM
       - ECOM_COMPLETE
       - ECOMMERCE
-      - retire_learner
+      - replace_usernames
     - ["RETIRING_LMS", "LMS_COMPLETE", "LMS", "retirement_lms_retire"]
 fetch_ecommerce_segment_id: True
 org_partner_mapping: {{ OrgX: ['PartnerX'] }}
@@ -387,7 +386,7 @@ def test_another_file_while_it_runs(driver, lms, make_service):
     lms.add(*names)
     process = driver.start_driver()
     assert reached.wait(TIMEOUT)
-    moved = make_service()
+    moved = make_service(script=erased)
     driver.config["base_urls"]["ecommerce"] = moved.url
     driver.reload(process)
     driver.wait_said(process, "stopping")
@@ -527,6 +526,8 @@ def test_exit_250_in_a_state_that_the_pipeline_does_not_have(driver, lms):
 @pytest.mark.parametrize("change", [
     {"retirement_pipeline": [["A", "B", "LMS", "retirement_retire_foren"]]},
     {"retirement_pipeline": [["A", "B", "CREDENTIALS", "retire_learner"]]},
+    {"retirement_pipeline": [["A", "B", "ECOMMERCE", "retire_learner"]]},
+    {"retirement_pipeline": [["A", "B", "LMS", "retirement_retire_mailings"]]},
     {"retirement_pipeline": None},
     {"client_secret": None},
     {"base_urls": {"ecommerce": "https://shop.example.com"}},

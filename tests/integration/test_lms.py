@@ -373,7 +373,7 @@ def test_people_before_a_shut_service_hide_no_others(driver, lms, short_pages, o
     driver.configure(driver={"max_in_flight": 4, "poll": "100ms"}, fuse={"people": 0})
     lms.add(*(f"waits{i}" for i in range(30)), state="FORUMS_COMPLETE")
     lms.add(*(f"goes{i}" for i in range(10)), state="ECOM_COMPLETE")
-    lms.meddle = lambda kind, call: 503 if "/api/v2/user/retire/" in kind else short_pages(kind, call)
+    lms.meddle = lambda kind, call: 503 if "/user_management/" in kind else short_pages(kind, call)
     lms.add("ada")
     process = driver.start("drive", *(["--once"] if once else []))
     wait_for(lambda: all(lms.state_of(f"goes{i}") == "COMPLETE" for i in range(10)))

@@ -963,7 +963,7 @@ static void test_config__the_authority_elsewhere(void **state)
     "  segment: https://segment.example.com\n"                                              \
     "retirement_pipeline:\n"                                                                \
     "  - ['RETIRING_FORUMS', 'FORUMS_COMPLETE', 'LMS', 'retirement_retire_forum']\n"        \
-    "  - ['RETIRING_ECOM', 'ECOM_COMPLETE', 'ECOMMERCE', 'retire_learner']\n"               \
+    "  - ['RETIRING_ECOM', 'ECOM_COMPLETE', 'ECOMMERCE', 'replace_usernames']\n"            \
     "  - ['RETIRING_LICENSES', 'LICENSES_COMPLETE', 'LICENSE_MANAGER', 'retire_learner']\n" \
     "  - ['RETIRING_LMS', 'LMS_COMPLETE', 'LMS', 'retirement_lms_retire']\n"
 
@@ -1063,13 +1063,15 @@ static void test_config__the_file_of_a_driver_is_known_by_its_look(void **state)
 
 /* ---- the catalogue ---- */
 
-#define OPEN_EDX                                                      \
-    "services:\n"                                                     \
-    "  lms: { url: \"https://lms.example.com\" }\n"                   \
-    "  ecommerce: { url: \"https://shop.example.com\" }\n"            \
-    "  credentials: { url: \"https://credentials.example.com\" }\n"   \
-    "  demographics: { url: \"https://demographics.example.com\" }\n" \
-    "  license_manager: { url: \"https://licenses.example.com\" }\n"
+#define OPEN_EDX                                                        \
+    "services:\n"                                                       \
+    "  lms: { url: \"https://lms.example.com\" }\n"                     \
+    "  ecommerce: { url: \"https://shop.example.com\" }\n"              \
+    "  credentials: { url: \"https://credentials.example.com\" }\n"     \
+    "  discovery: { url: \"https://discovery.example.com\" }\n"         \
+    "  license_manager: { url: \"https://licenses.example.com\" }\n"    \
+    "  commerce_coordinator: { url: \"https://orders.example.com\" }\n" \
+    "  proctoring_backend: { url: \"https://exams.example.com\" }\n"
 
 static const char *render(const struct template *t)
 {
@@ -1103,8 +1105,11 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
     assert_string_equal(s[0].action.http.steps[0].method, "POST");
     assert_string_equal(render(s[0].action.http.steps[0].path), "/api/discussion/v1/accounts/retire_forum/");
     assert_string_equal(render(s[0].action.http.steps[0].body.text), "{\"username\":\"a\\\"da\"}");
-    assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.n, 1);
+    assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.n, 2);
     assert_int_equal(s[0].action.http.steps[0].nothing_to_erase.list[0].status, 404);
+    assert_int_equal(s[0].right, RIGHT_WORKER);
+    assert_null(s[0].verify);
+    assert_int_equal(s[1].right, RIGHT_NONE);
     assert_int_equal(s[0].action.timeout_us, 3 * CLOCK_S);
     assert_string_equal(render(s[1].action.http.steps[0].body.text),
                         "{\"lms_user_id\":17,\"original_username\":\"a\\\"da\"}");
@@ -1131,13 +1136,46 @@ static void test_config__all_of_the_catalogue_is_valid(void **state)
         size_t len = strcspn(line, ":\n");
         if (line[0] < 'A' || line[0] > 'Z' || line[len] != ':')
             continue;
+        if (strstr(line, "gone:") == strchr(line, '\n') + 3)
+            continue;
+        const char *with_misc =
+            "stages:\n  - { working: Y, completed: Z, use: LMS.retirement_lms_retire_misc }\n";
         const struct config *c = load_good(arena_printf(
-            &arena, IDENTITY OPEN_EDX THIRD_PARTIES "stages: [{ working: A, completed: B, use: %.*s }]\n",
-            (int)len, line));
-        assert_int_equal(c->n_stages, 1);
+            &arena, IDENTITY OPEN_EDX THIRD_PARTIES "%s  - { working: A, completed: B, use: %.*s }\n",
+            with_misc, (int)len, line));
+        assert_int_equal(c->n_stages, 2);
         n++;
     }
-    assert_true(n >= 19);
+    assert_true(n >= 24);
+}
+
+/* `verify: true` asks the service that the stage calls, whatever its name is. */
+static void test_config__a_look_of_the_catalogue_is_switched_on(void **state)
+{
+    const struct config *c = load_good(
+        IDENTITY OPEN_EDX "stages:\n"
+                          "  - { working: A, completed: B, use: LMS.retirement_lms_retire, verify: true }\n"
+                          "  - { working: C, completed: D, use: CREDENTIALS.retire_learner, verify: true, "
+                          "service: discovery }\n");
+    const struct verify_conf *first = c->stages[0].verify, *second = c->stages[1].verify;
+    assert_string_equal(render(first->probe.http.steps[0].path), "/api/user/v1/accounts?username=a%22da");
+    assert_int_equal(first->expect.list[0].status, 404);
+    assert_string_equal(second->probe.http.steps[0].service->name, "discovery");
+    assert_string_equal(c->stages[1].action.http.steps[0].service->name, "discovery");
+    assert_int_equal(c->stages[1].right, RIGHT_RENAMER);
+}
+
+static void test_config__a_name_without_a_call_is_done_by_another_entry(void **state)
+{
+    static const struct template_values person = { .original_username = "ada" };
+    const struct config *c = load_good(
+        IDENTITY SERVICES "stages:\n"
+                          "  - { working: A, completed: B, use: LMS.retirement_retire_mailings }\n"
+                          "  - { working: C, completed: D, use: LMS.retirement_lms_retire_misc }\n");
+    const char *const orgs[] = { NULL };
+    assert_string_equal(config_passes_over(&c->stages[0], &person, orgs),
+                        "done by LMS.retirement_lms_retire_misc");
+    assert_null(config_passes_over(&c->stages[1], &person, orgs));
 }
 
 static void test_config__lists_have_their_limits(void **state)
@@ -1572,6 +1610,8 @@ int main(void)
         T(test_config__the_file_of_a_driver_is_known_by_its_look),
         T(test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other),
         T(test_config__all_of_the_catalogue_is_valid),
+        T(test_config__a_look_of_the_catalogue_is_switched_on),
+        T(test_config__a_name_without_a_call_is_done_by_another_entry),
         T(test_config__lists_have_their_limits),
         T(test_config__errors_do_not_show_secrets),
         T(test_config__warns_when_others_can_read_a_secret),
