@@ -83,6 +83,11 @@ static void print_result_json(const struct cli *cli, const struct config *config
         json_field_int(&o, "stages", (int64_t)config->n_stages);
         json_field_int(&o, "states", config->pipeline ? config->pipeline->n : 0);
         put_rights(&o, config);
+        json_put_key(&o, "order");
+        json_open_list(&o);
+        for (size_t i = 0; config->order && config->order[i]; i++)
+            json_put_text(&o, config->order[i]);
+        json_close_list(&o);
     }
     if (reached->list)
         put_reached(&o, reached);
@@ -110,6 +115,8 @@ static void print_result(struct cli *cli, const struct config *config)
 {
     if (config->warning)
         puts(config->warning);
+    for (size_t i = 0; config->order && config->order[i]; i++)
+        puts(config->order[i]);
     print_rights(&cli->arena, config);
     printf("%s is right: %s, %s\n", config->file,
            print_count(&cli->arena, (int64_t)config->n_services, "service", "services"),

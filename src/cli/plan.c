@@ -646,6 +646,8 @@ static enum rc run_plan(struct cli *cli, struct err *err)
     if (rc)
         return rc;
     rc = read_holds(cli, api, &holds, err);
+    for (size_t i = 0; !rc && !cli_flag(cli, "json") && config->order && config->order[i]; i++)
+        puts(config->order[i]);
     if (!rc && cli->n_operands)
         rc = plan_one(cli, api, config, &holds, err);
     else if (!rc)
@@ -668,9 +670,10 @@ const struct cli_command command_plan = {
     .summary = "what would be done, without doing it",
     .about = "For one person every call, in order, with the values that belong to them masked;\n"
              "a line for each retirement, and how many calls each stage would make. Says what\n"
-             "is not done now, and why. Changes nothing, and calls no service. With --probe it\n"
-             "looks how many records there are now: by the verify of stages, as far as that\n"
-             "only reads; then services are asked about people, and nothing is changed.",
+             "is not done now, and why, and where the order of stages leaves data. Changes\n"
+             "nothing, and calls no service. With --probe it looks how many records there are\n"
+             "now: by the verify of stages, as far as that only reads; then services are asked\n"
+             "about people, and nothing is changed.",
     .examples = "lethe plan\nlethe plan ada\nlethe plan ada --probe\nlethe plan --json",
     .run = run_plan,
 };

@@ -130,6 +130,8 @@ static enum rc setup_log(const struct config *config, struct err *err)
     log_setup(level, config->log_json, STDERR_FILENO);
     if (config->warning)
         log_warning("%s", config->warning);
+    for (size_t i = 0; config->order && config->order[i]; i++)
+        log_warning("%s", config->order[i]);
     return RC_OK;
 }
 

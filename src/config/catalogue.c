@@ -148,10 +148,10 @@ enum rc catalogue_expand(struct reading *r, const struct yaml *stage, struct sta
     if (is_switched_on(verify)) {
         look = entry ? yaml_get(entry, "verify") : NULL;
         if (entry && !look)
-            reading_go_on(r, verify,
-                          yaml_value_error(verify, err,
-                                           "the catalogue has no look for this entry: write one out"),
-                          &rc, err);
+            reading_go_on(
+                r, verify,
+                yaml_value_error(verify, err, "the catalogue has no look for this entry: write one out"), &rc,
+                err);
     }
     struct yaml *made = yaml_empty_like(r->arena, stage, YAML_MAP);
     for (const struct yaml *child = stage->first; child; child = child->next)

@@ -314,6 +314,17 @@ enum right {
 #undef X
 };
 
+/* Something that stages find, change or destroy, like account.username, and its value there; "original" is
+ * what it was when the retirement began. NULL: any value. */
+struct effect {
+    const char *what, *value;
+};
+
+struct effects {
+    const struct effect *list;
+    size_t n;
+};
+
 struct stage_conf {
     const char *working, *completed;
     const char *use;               /* the entry of the catalogue; NULL: written out */
@@ -329,6 +340,10 @@ struct stage_conf {
     struct doctor_conf *doctor;       /* NULL: no call about nobody is known to be safe */
     int64_t stuck_after_us; /* longer in it without a driver means stuck; 0: config.stuck_after_us */
     struct yield_rule finds_nobody;
+    struct effects needs;    /* what has to hold when the stage begins */
+    struct effects changes;  /* with the new values */
+    struct effects destroys; /* without values */
+    struct effects leaves;   /* what has to hold when all stages are done */
 };
 
 struct config;
@@ -477,6 +492,10 @@ struct config {
     bool log_json;
 
     const struct config_named *named; /* in no order */
+
+    /* What is wrong with the order of stages, then an order that works, or that there is none; ends with
+     * NULL. NULL: nothing is wrong. */
+    const char *const *order;
 
     const char *warning; /* one line for the operator, its parts joined by "; "; NULL: none */
 };

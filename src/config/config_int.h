@@ -128,6 +128,18 @@ setting_read_fn when_read; /* -> const struct conditions * */
 extern const struct setting verification_settings[];
 setting_read_fn verification_read; /* -> const struct verify_conf * */
 
+/* order.c */
+enum {
+    EFFECT_ANY,
+    EFFECT_TO,
+    EFFECT_GONE
+};                                  /* setting.min: whether a value is possible, needed, or refused */
+setting_read_fn order_read_effects; /* -> struct effects */
+/* Is the order of stages right? What the catalogue declares goes to config.order; RC_INVALID: something that
+ * the file declares does not hold. at: the list of stages. */
+enum rc order_check(struct reading *r, const struct yaml *at, const struct stage_conf *stages, size_t n,
+                    struct err *err) MUST_CHECK;
+
 /* catalogue.c: a stage with what its `use` names in its place. Without use it is the stage itself. After an
  * error it is the rest of the stage. conf: what the entry says besides. */
 enum rc catalogue_expand(struct reading *r, const struct yaml *stage, struct stage_conf *conf,

@@ -337,7 +337,8 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
 /* Settings of our own, as a fifth item of a row, which the scripts ignore. */
 static enum rc add_settings(struct reading *r, const struct yaml *more, struct yaml *stage, struct err *err)
 {
-    static const char *const keys[] = { "timeout", "retry", "verify", NULL };
+    static const char *const keys[] = { "timeout", "retry",    "verify", "needs",
+                                        "changes", "destroys", "leaves", NULL };
     enum rc rc = yaml_want(more, YAML_MAP, "more settings of the stage, like { verify: ... }", err);
     if (rc)
         return rc;
@@ -347,8 +348,8 @@ static enum rc add_settings(struct reading *r, const struct yaml *more, struct y
             one = yaml_key_error(
                 child, err, "finds_nobody cannot stand here: beside an LMS it is not counted how stages end");
         else if (!text_is_listed(child->key, keys))
-            one = yaml_key_error(child, err, "%s cannot stand here: timeout, retry and verify can",
-                                 text_brief(r->arena, child->key));
+            one = yaml_key_error(child, err, "%s cannot stand here: %s can", text_brief(r->arena, child->key),
+                                 "timeout, retry, verify, needs, changes, destroys and leaves");
         reading_go_on(r, child, one, &rc, err);
         if (!one)
             yaml_append(r->arena, stage, child);

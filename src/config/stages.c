@@ -84,6 +84,14 @@ const struct setting stages_settings[] = {
       "a person in the working state, or in the completed state before it, for longer than this, without a "
       "driver at work, is stuck; 0: as watch.stuck_after says",
       .max = 365 * CLOCK_DAY },
+    { "needs", "list of effects", order_read_effects, OF(needs), NULL,
+      "what the stage has to find, like account.username=original" },
+    { "changes", "list of effects", order_read_effects, OF(changes), NULL,
+      "what the stage changes, with the new value, like account.username=retired", .min = EFFECT_TO },
+    { "destroys", "list of effects", order_read_effects, OF(destroys), NULL,
+      "what is gone behind the stage, with all that is part of it, like account", .min = EFFECT_GONE },
+    { "leaves", "list of effects", order_read_effects, OF(leaves), NULL,
+      "what has to hold when all stages are done, like account.email=retired", .min = EFFECT_TO },
     { "finds_nobody", "section", setting_section, OF(finds_nobody), "{}",
       "when a stage is suspicious that finds nothing to erase for anybody any more", .inner = yield_settings,
       .inner_form = "." },
@@ -238,6 +246,8 @@ enum rc stages_read(struct reading *r, const struct setting *s, const struct yam
     config->n_stages = n;
     if (!rc)
         rc = check_done_by(r, at, stages, n, err);
+    if (!rc)
+        rc = order_check(r, at, stages, n, err);
     if (rc)
         return rc;
     names.name[names.n++] = "ERRORED";

@@ -98,7 +98,8 @@ def test_text_that_is_not_utf8_is_wrong_usage(site):
 
 def test_config_check_says_what_is_right_and_what_is_not(erasing):
     assert re.search(r"lethe.yml is right: 1 service, 1 stage\n$", erasing.ok("config", "check").out)
-    assert erasing.ok("config", "check", "--json").json == {"services": 1, "stages": 1, "states": 6}
+    assert erasing.ok("config", "check", "--json").json == {
+        "services": 1, "stages": 1, "states": 6, "rights": {"worker": [], "renamer": []}, "order": []}
     assert "cool_off" in erasing.ok("config", "check", "--settings", config=False).out
     erasing.configure(cool_of="7d")
     wrong = erasing.lethe("config", "check")

@@ -1149,6 +1149,85 @@ static void test_config__all_of_the_catalogue_is_valid(void **state)
     assert_true(n >= 24);
 }
 
+/* ---- the order of stages ---- */
+
+/* Stages of the catalogue by these letters: Enrolments, Forum, Notes, Misc, Lms, Certificates; what is told
+ * of their order, a line each. */
+static const char *told_order(const char *letters)
+{
+    static const char *const uses[128] = {
+        ['E'] = "retirement_unenroll",     ['F'] = "retirement_retire_forum",
+        ['N'] = "retirement_retire_notes", ['M'] = "retirement_lms_retire_misc",
+        ['L'] = "retirement_lms_retire",   ['C'] = "retirement_retire_certificates",
+    };
+    const char *text = IDENTITY SERVICES "stages:\n", *told = "";
+    for (size_t i = 0; letters[i]; i++)
+        text = arena_printf(&arena, "%s  - { working: %c%zu, completed: %c%zu_DONE, use: LMS.%s }\n", text,
+                            letters[i], i + 1, letters[i], i + 1, uses[(unsigned char)letters[i]]);
+    const struct config *c = load_good(text);
+    for (size_t i = 0; c->order && c->order[i]; i++) {
+        const char *place = strstr(c->order[i], "lethe.yml:");
+        told = arena_printf(&arena, "%s%s\n", told, place ? strchr(place, ' ') + 1 : c->order[i]);
+    }
+    return told;
+}
+
+static void test_config__an_order_that_leaves_nothing_is_not_talked_about(void **state)
+{
+    assert_string_equal(told_order("ENMLFL"), "");
+    assert_string_equal(told_order("ENML"), "");
+    assert_string_equal(told_order("NMLC"), "");
+}
+
+/* The orders of Open edX, and what each of them leaves. */
+static void test_config__an_order_that_leaves_data_is_told_with_one_that_works(void **state)
+{
+    assert_string_equal(told_order("FE"),
+                        "E2 needs account.username=original, and F1 before it changes that\n"
+                        "an order that works: E2, F1\n");
+    assert_string_equal(told_order("FENML"),
+                        "E2 needs account.username=original, and F1 before it changes that\n"
+                        "L5 needs account.username=original, and F1 before it changes that\n"
+                        "L5 needs account.email=original, and F1 before it destroys that\n"
+                        "an order that works: E2, N3, M4, L5, F1, L5 again, as one more stage\n");
+    assert_string_equal(told_order("ENMLF"),
+                        "L4 has to leave account.email=retired, and F5 behind it destroys that\n"
+                        "an order that works: E1, N2, M3, L4, F5, L4 again, as one more stage\n");
+    assert_string_equal(told_order("FLL"),
+                        "L2 needs account.username=original, and F1 before it changes that\n"
+                        "L2 needs account.email=original, and F1 before it destroys that\n"
+                        "an order that works: L2, F1, L3\n");
+    assert_string_equal(told_order("CL"),
+                        "C1 needs account.username=retired, and no stage before it does that\n"
+                        "an order that works: L2, C1\n");
+    assert_string_equal(told_order("LE"),
+                        "E2 needs account.username=original, and L1 before it changes that\n"
+                        "an order that works: E2, L1\n");
+    assert_string_equal(told_order("C"),
+                        "C1 needs account.username=retired, and no stage before it does that\n"
+                        "no order of these stages works: one of them has to find people in another way\n");
+}
+
+/* What a site knows better than the catalogue it says beside `use`. */
+static void test_config__the_file_can_say_what_an_entry_does(void **state)
+{
+    const struct config *c = load_good(
+        IDENTITY SERVICES
+        "stages:\n"
+        "  - { working: A, completed: B, use: LMS.retirement_retire_forum, changes: [], destroys: [] }\n"
+        "  - { working: C, completed: D, use: LMS.retirement_lms_retire, needs: [crm.contact, "
+        "account.email=original] }\n"
+        "  - { working: E, completed: F, exec: { command: [x] }, destroys: crm }\n");
+    assert_null(c->order);
+    assert_int_equal(c->stages[0].changes.n, 0);
+    assert_int_equal(c->stages[1].needs.n, 2);
+    assert_string_equal(c->stages[1].needs.list[0].what, "crm.contact");
+    assert_null(c->stages[1].needs.list[0].value);
+    assert_string_equal(c->stages[1].needs.list[1].value, "original");
+    assert_string_equal(c->stages[1].leaves.list[0].value, "retired");
+    assert_string_equal(c->stages[2].destroys.list[0].what, "crm");
+}
+
 /* `verify: true` asks the service that the stage calls, whatever its name is. */
 static void test_config__a_look_of_the_catalogue_is_switched_on(void **state)
 {
@@ -1610,6 +1689,9 @@ int main(void)
         T(test_config__the_file_of_a_driver_is_known_by_its_look),
         T(test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other),
         T(test_config__all_of_the_catalogue_is_valid),
+        T(test_config__an_order_that_leaves_nothing_is_not_talked_about),
+        T(test_config__an_order_that_leaves_data_is_told_with_one_that_works),
+        T(test_config__the_file_can_say_what_an_entry_does),
         T(test_config__a_look_of_the_catalogue_is_switched_on),
         T(test_config__a_name_without_a_call_is_done_by_another_entry),
         T(test_config__lists_have_their_limits),
