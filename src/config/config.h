@@ -132,13 +132,15 @@ enum part_test {
     PART_MATCHES,
     PART_EMPTY, /* a text, a list or a map without anything in it, or null */
     PART_EXISTS,
-    PART_ABSENT
+    PART_ABSENT,
+    PART_EACH, /* with * in the pointer: what stands there in every entry is one of the values */
+    PART_SOME  /* with * in the pointer: what stands there in at least one entry is */
 };
 
 struct part_conf {
-    const char *pointer; /* as in json_find */
+    const char *pointer; /* as in json_find; a * in it is every entry of the list there */
     enum part_test test;
-    const char *const *values; /* ONE_OF; MATCHES: an extended regular expression */
+    const char *const *values; /* ONE_OF, EACH, SOME; MATCHES: an extended regular expression */
     size_t n_values;
 };
 

@@ -42,32 +42,6 @@ static enum rc read_pattern(struct reading *r, const struct yaml *at, struct par
     return RC_OK;
 }
 
-/* { empty: true } and the like. */
-static enum rc read_test(struct reading *r, const struct yaml *at, struct part_conf *out, struct err *err)
-{
-    static const char *const tests[] = {
-        [PART_ONE_OF] = "",       [PART_MATCHES] = "matches", [PART_EMPTY] = "empty",
-        [PART_EXISTS] = "exists", [PART_ABSENT] = "absent",
-    };
-    const struct yaml *test = at->first;
-    for (size_t i = PART_MATCHES; at->count == 1 && i < sizeof(tests) / sizeof(tests[0]); i++) {
-        bool yes;
-        if (strcmp(test->key, tests[i]) != 0)
-            continue;
-        if (i == PART_MATCHES)
-            return read_pattern(r, test, out, err);
-        enum rc rc = setting_bool(r, NULL, test, &yes, err);
-        if (!rc && !yes)
-            rc =
-                yaml_value_error(test, err, "only true is possible: empty, exists and absent say what holds");
-        out->test = (enum part_test)i;
-        return rc;
-    }
-    return yaml_value_error(at, err,
-                            "expected a value, a list of values, { empty: true }, { exists: true }, "
-                            "{ absent: true } or { matches: a regular expression }");
-}
-
 static enum rc read_values(struct reading *r, const struct yaml *at, struct part_conf *out, struct err *err)
 {
     static const char wanted[] = "a text, a whole number, true or false";
@@ -83,6 +57,43 @@ static enum rc read_values(struct reading *r, const struct yaml *at, struct part
     return rc;
 }
 
+/* { empty: true } and the like. */
+static enum rc read_test(struct reading *r, const struct yaml *at, struct part_conf *out, struct err *err)
+{
+    static const char *const tests[] = {
+        [PART_ONE_OF] = "",       [PART_MATCHES] = "matches", [PART_EMPTY] = "empty",
+        [PART_EXISTS] = "exists", [PART_ABSENT] = "absent",   [PART_EACH] = "each",
+        [PART_SOME] = "some",
+    };
+    const struct yaml *test = at->first;
+    for (size_t i = PART_MATCHES; at->count == 1 && i < sizeof(tests) / sizeof(tests[0]); i++) {
+        bool yes;
+        if (strcmp(test->key, tests[i]) != 0)
+            continue;
+        if (i == PART_MATCHES)
+            return read_pattern(r, test, out, err);
+        out->test = (enum part_test)i;
+        if (i == PART_EACH || i == PART_SOME)
+            return read_values(r, test, out, err);
+        enum rc rc = setting_bool(r, NULL, test, &yes, err);
+        if (!rc && !yes)
+            rc =
+                yaml_value_error(test, err, "only true is possible: empty, exists and absent say what holds");
+        return rc;
+    }
+    return yaml_value_error(at, err,
+                            "expected a value, a list of values, { empty: true }, { exists: true }, "
+                            "{ absent: true }, { matches: a regular expression }, { each: values } or "
+                            "{ some: values }");
+}
+
+static bool has_star(const char *pointer)
+{
+    while ((pointer = strstr(pointer, "/*")) && pointer[2] && pointer[2] != '/')
+        pointer++;
+    return pointer;
+}
+
 static enum rc read_part(struct reading *r, const struct yaml *at, struct part_conf *out, struct err *err)
 {
     const char *fault = json_pointer_fault(at->key);
@@ -96,6 +107,12 @@ static enum rc read_part(struct reading *r, const struct yaml *at, struct part_c
     out->pointer = at->key;
     reading_go_on(r, at, at->kind == YAML_MAP ? read_test(r, at, out, err) : read_values(r, at, out, err),
                   &all, err);
+    if (!all && has_star(at->key) != (out->test == PART_EACH || out->test == PART_SOME))
+        reading_go_on(r, at,
+                      yaml_key_error(at, err,
+                                     "a * in the pointer, for every entry of a list, and { each: values "
+                                     "} or { some: values } go together"),
+                      &all, err);
     return all;
 }
 

@@ -237,8 +237,41 @@ static enum answer_says strange(const struct part_conf *part, const struct json 
     return SAID_STRANGE;
 }
 
+/* A * is every entry of a list. A list without entries says nothing yet. */
+static enum answer_says entries_said(const struct part_conf *part, const struct json *at, const char *pointer,
+                                     struct err *err)
+{
+    char before[PART_LEN_MAX];
+    const char *star = strstr(pointer, "/*");
+    while (star && star[2] && star[2] != '/')
+        star = strstr(star + 1, "/*");
+    snprintf(before, sizeof(before), "%.*s", star ? (int)(star - pointer) : (int)strlen(pointer), pointer);
+    at = json_find(at, before);
+    if (!star) {
+        const char *text = at ? text_of(at) : NULL;
+        return !text ? strange(part, at, err) : is_value(part, text) ? SAID_IN_JSON : SAID_OTHERWISE;
+    }
+    if (!at || at->kind != JSON_LIST)
+        return strange(part, at, err);
+    bool all = at->count > 0, some = false;
+    for (const struct json *entry = at->first; entry; entry = entry->next) {
+        enum answer_says one = entries_said(part, entry, star + 2, err);
+        if (one == SAID_STRANGE)
+            return one;
+        all = all && one == SAID_IN_JSON;
+        some = some || one == SAID_IN_JSON;
+    }
+    return (part->test == PART_EACH ? all : some) ? SAID_IN_JSON : SAID_OTHERWISE;
+}
+
 static enum answer_says part_said(const struct part_conf *part, const struct json *answer, struct err *err)
 {
+    if (part->test == PART_EACH || part->test == PART_SOME) {
+        enum answer_says said = entries_said(part, answer, part->pointer, err);
+        if (said == SAID_OTHERWISE)
+            err_set(err, RC_INVALID, "the answer says something else at %s", part->pointer);
+        return said;
+    }
     const struct json *found = json_find(answer, part->pointer);
     const bool is_there = found && found->kind != JSON_NULL_KIND;
     const char *text = found ? text_of(found) : NULL;
@@ -263,6 +296,8 @@ static enum answer_says part_said(const struct part_conf *part, const struct jso
             return strange(part, answer, err);
         holds = !is_there;
         break;
+    case PART_EACH:
+    case PART_SOME: break;
     }
     if (holds)
         return SAID_IN_JSON;
