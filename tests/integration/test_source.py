@@ -447,3 +447,19 @@ def test_two_lethes_at_random(tmp_path, make_service, lms, seed):
         for site in sites:
             site.stop()
     assert wrong == []
+
+
+def test_a_driver_without_the_source_calls_nobody(beside, lms, erasing, tmp_path):
+    """It says what its configuration lacks, and the people are left to other drivers."""
+    lms.add("ada")
+    beside.serve()
+    client = beside.client("drivers", "retirement:drive")
+    beside.post("/v1/source", {"news": [{"id": 101, "state": "PENDING", **{
+        key: lms.rows["ada"][key] for key in ("original_username", "original_email", "retired_username", "retired_email")}}]})
+    (tmp_path / "other").mkdir()
+    other = follow(Site(tmp_path / "other"), lms, erasing)
+    other.configure(listen=None, source=None, authority={"url": f"http://127.0.0.1:{beside.port}", "client_id": client["client_id"],
+                                                         "client_secret": client["client_secret"]})
+    result = other.drive()
+    assert result.code == 0 and "this driver's configuration has no source" in result.err, result
+    assert erasing.calls == [] and lms.moves == []
