@@ -443,12 +443,12 @@ static void examine_authorities(struct doctor *d)
 
 /* ---- stages ---- */
 
-static const char *right_for(struct doctor *d, const struct stage_conf *stage)
+static const char *right_for(const struct stage_conf *stage)
 {
-    const char *path = call_preview(stage->doctor->call.path, &nobody, &d->arena);
-    if (strstr(path, "/replace_usernames/"))
-        return remedy_renamer;
-    return stage->use && strncmp(stage->use, "LMS.", 4) == 0 ? remedy_worker : remedy_right;
+    static const char *const remedies[] = {
+        [RIGHT_NONE] = remedy_right, [RIGHT_WORKER] = remedy_worker, [RIGHT_RENAMER] = remedy_renamer
+    };
+    return remedies[stage->right];
 }
 
 static void examine_call(struct doctor *d, const struct stage_conf *stage)
@@ -464,7 +464,7 @@ static void examine_call(struct doctor *d, const struct stage_conf *stage)
             arena_printf(&d->arena, "%s refuses it for nobody (%u), as it should", name, attempt.status);
         tell(d->e, told);
     } else
-        tell_refusal(d, told, name, &attempt, right_for(d, stage));
+        tell_refusal(d, told, name, &attempt, right_for(stage));
 }
 
 /* A query that finds nobody where nobody is can be prepared, run and read. */
