@@ -212,7 +212,8 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
     return fd;
 }
 
-/* Reads one end of a connection: getsockname or getpeername. Returns the port, 0: none. */
+/* Reads one end of a connection: getsockname or getpeername. Returns the port, 0: none, as of a Unix socket.
+ */
 static int port_of(int fd, int (*of)(int, struct sockaddr *, socklen_t *), char ip[INET6_ADDRSTRLEN])
 {
     struct sockaddr_storage end;
@@ -223,6 +224,8 @@ static int port_of(int fd, int (*of)(int, struct sockaddr *, socklen_t *), char 
     if (of(fd, (struct sockaddr *)&end, &len) != 0)
         return 0;
     bool is_six = end.ss_family == AF_INET6;
+    if (!is_six && end.ss_family != AF_INET)
+        return 0;
     inet_ntop(end.ss_family, is_six ? (const void *)&six->sin6_addr : (const void *)&four->sin_addr, ip,
               INET6_ADDRSTRLEN);
     return ntohs(is_six ? six->sin6_port : four->sin_port);

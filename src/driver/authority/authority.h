@@ -53,10 +53,10 @@ struct silence {
 
 /* Who is asked. */
 struct peer {
-    const char *name;    /* in messages */
-    const char *url;     /* NULL: the server of data_dir, at its socket */
+    const char *name;              /* in messages */
+    const char *url;               /* NULL: the server of data_dir, at its socket */
     const struct channel *channel; /* NULL: a plain one */
-    struct token *token; /* NULL: it needs none */
+    struct token *token;           /* NULL: it needs none */
     bool is_lms, is_source;
 };
 
