@@ -26,8 +26,10 @@ static size_t share_of(size_t cap)
 /* Returns false when the budget does not have so much room. */
 static bool take_share(struct buf *b, size_t cap)
 {
+    if (!b->budget)
+        return true;
     size_t more = share_of(cap) - share_of(b->cap);
-    if (!b->budget || more == 0)
+    if (more == 0)
         return true;
     if (atomic_fetch_add(&b->budget->used, more) + more <= b->budget->max)
         return true;

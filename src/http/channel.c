@@ -63,12 +63,12 @@ static void set_proxy(CURL *easy, const struct channel *c)
     curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
 }
 
-void http_set_channel(void *easy, const struct channel *c, const char *url, struct curl_slist **connect_to)
+bool http_set_channel(void *easy, const struct channel *c, const char *url, struct curl_slist **connect_to)
 {
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     if (channel_is_plain(c))
-        return;
+        return false;
     if (c->ca_file)
         set_authorities(easy, c->ca_file);
     curl_easy_setopt(easy, CURLOPT_SSLCERT, c->certificate_file);
@@ -77,6 +77,7 @@ void http_set_channel(void *easy, const struct channel *c, const char *url, stru
         set_name(easy, url, c->server_name, connect_to);
     if (c->proxy)
         set_proxy(easy, c);
+    return true;
 }
 
 const char *http_failure_words(void *easy, int code, char out[HTTP_WORDS_MAX])

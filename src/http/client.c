@@ -441,8 +441,7 @@ static void set_request(struct transfer *t, const struct http_call *call)
 {
     CURL *easy = t->easy;
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, call->answer_max > LARGE_ANSWER ? LARGE_PIECE : SMALL_PIECE);
-    http_set_channel(easy, call->channel, call->url, &t->connect_to);
-    t->has_channel = !channel_is_plain(call->channel);
+    t->has_channel = http_set_channel(easy, call->channel, call->url, &t->connect_to);
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
     set_timeout(t, call->timeout_us);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, call->stall_us ? 1L : 0L);

@@ -26,8 +26,9 @@ enum rc http_try(void *easy, int64_t timeout_us, struct err *err) MUST_CHECK;
 enum { HTTP_WORDS_MAX = 80 };
 struct curl_slist;
 /* Sets the URL, and the channel (NULL: a plain one) on a handle that had none so far. *connect_to: what has
- * to be freed once the handle is reset or gone; otherwise as it was. */
-void http_set_channel(void *easy, const struct channel *channel, const char *url,
+ * to be freed once the handle is reset or gone; otherwise as it was. Returns false if the channel is a plain
+ * one. */
+bool http_set_channel(void *easy, const struct channel *channel, const char *url,
                       struct curl_slist **connect_to);
 /* Why a transfer ended with this code of libcurl's, in words; what a proxy said goes first. */
 const char *http_failure_words(void *easy, int code, char out[HTTP_WORDS_MAX]);

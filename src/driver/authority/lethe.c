@@ -36,7 +36,7 @@ static void refuse_gates(struct authority *a)
 
 static void lethe_pump(struct authority *a, int64_t now)
 {
-    if (!a->source)
+    if (!a->source && !TAILQ_EMPTY(&a->flight->gates))
         refuse_gates(a);
     if (!a->conf.deliver_only)
         claims_pump(a, now);

@@ -274,7 +274,8 @@ void services_turn(struct services *all, int64_t now)
             look_at_hours(s, now);
         if (s->token)
             look_at_token(s, now);
-        show_shut(s);
+        if (s->token || (s->conf && s->conf->quiet))
+            show_shut(s);
         pump(s, now);
     }
 }
