@@ -104,8 +104,10 @@ static bool is_in_expression(const char *inner, const char *word, size_t len)
 /* {{ an expression }} at s with a name in it; a brace within it is a place of ours, or GraphQL. */
 static bool match_expression(struct arena *a, const char *s, const char *const *names, struct foreign *out)
 {
+    if (strncmp(s, "{{", 2) != 0)
+        return false;
     const char *inner = s + 2, *end = inner + strcspn(inner, "{}");
-    if (strncmp(s, "{{", 2) != 0 || strncmp(end, "}}", 2) != 0)
+    if (strncmp(end, "}}", 2) != 0)
         return false;
     for (const char *at = inner; at < end;) {
         size_t len = word_len(at);

@@ -56,6 +56,8 @@ class Hostile:
             return {name: self.fitting(schema["properties"][name], depth + 1) for name in wanted}
         if "enum" in schema:
             return self.r.choice(schema["enum"])
+        if isinstance(schema.get("type"), list):
+            schema = {**schema, "type": self.r.choice(schema["type"])}
         return {"array": lambda: [self.fitting(schema.get("items", {}), depth + 1) for _ in range(self.r.randrange(4))],
                 "integer": lambda: self.r.randrange(1, 12), "boolean": lambda: self.r.random() < 0.5,
                 "string": lambda: self.r.choice(WORDS)}.get(schema.get("type"), self.value)()

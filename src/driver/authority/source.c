@@ -89,6 +89,7 @@ struct source {
     int64_t ended_runs;       /* when work was asked for last */
     bool may_end, wants_end;  /* `once`: an exchange found nothing left to tell, since no person was due */
     bool ends;                /* since the last claim */
+    bool sent_at_end;         /* the exchange under way: after it */
     struct aside told;        /* of those the LMS was told something since the look under way was sent */
     struct aside refused;     /* rows that cannot be used, and were said */
 };
@@ -278,6 +279,7 @@ static void send_exchange(struct source *s, int64_t now)
     s->n_sent = count_for_exchange(s);
     s->sent_looked = s->has_looked && s->news.first + s->n_sent == s->news.n;
     s->sent_for_work = s->next == s->n_work && !a->flight->stopping;
+    s->sent_at_end = s->ends;
     struct wire_source_request request = {
         .news = arena_array(&scratch, s->n_sent + 1, sizeof(struct wire_news)),
         .n_news = s->n_sent,
@@ -333,7 +335,8 @@ static void take_answer(struct source *s, const struct wire_source_answer *answe
     timers_set(&a->runtime->timers, &s->soon, now + WORK_SOON);
     bool is_soon = s->n_work > 0 || (a->conf.once && s->behind > 0);
     timers_set(&a->runtime->timers, &s->next_work, now + (is_soon ? WORK_SOON : a->config->poll_us));
-    s->may_end = s->wants_end && s->behind == 0 && !is_news_waiting(s) && s->n_work == 0;
+    bool is_of_now = s->sent_at_end == s->ends; /* else the last claim may have moved people since */
+    s->may_end = s->wants_end && is_of_now && s->behind == 0 && !is_news_waiting(s) && s->n_work == 0;
 }
 
 static void exchange_done(struct ask *ask)
@@ -539,7 +542,7 @@ bool source_is_idle(const struct authority *a)
     const struct source *s = a->source;
     if (s->exchange.busy || s->look.busy || s->n_busy > 0 || is_news_waiting(s))
         return false;
-    return !a->conf.once || a->flight->stopping || s->may_end;
+    return !a->conf.once || a->flight->stopping || (s->may_end && s->ends == a->ending);
 }
 
 void source_open(struct authority *a)
