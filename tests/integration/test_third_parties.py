@@ -2,6 +2,8 @@
 """The third parties of the catalogue, each scripted after its public documentation: found, not found, busy, refused, and
 answering in another form. The configuration is that of docs/actions.md, as it stands there."""
 import base64
+import copy
+import hashlib
 import json
 import os
 import re
@@ -17,7 +19,8 @@ from site_under_test import wait_for
 SOURCES = os.path.join(os.path.dirname(__file__), "..", "..")
 SECRETS = {"segment.token": "token-of-segment", "braze.token": "token-of-braze", "amplitude.key": "key-of-amplitude",
            "amplitude.secret": "secret-of-amplitude", "salesforce.secret": "secret-of-salesforce",
-           "hubspot.token": "token-of-hubspot"}
+           "hubspot.token": "token-of-hubspot", "mailchimp.key": "key-of-mailchimp", "zendesk.token": "token-of-zendesk",
+           "stripe.key": "key-of-stripe"}
 
 
 def documented():
@@ -35,10 +38,11 @@ def catalogue():
 
 
 class Party:
-    """What the five have in common: credentials, and faults that the test sets."""
+    """What they have in common: credentials, and faults that the test sets."""
 
     def __init__(self, **people):
         self.people = {str(number): list(entries) for number, entries in people.items()}
+        self.keeps = False  # answers as if it had erased, and has the data still
         self.fault = None  # answers in place of the service: fault(call), None to let it answer
         self.lock = threading.Lock()
 
@@ -52,7 +56,10 @@ class Party:
         with self.lock:
             if not self.knows(call):
                 return self.unknown()
-            return self.answer(call, url.path, {name: value for name, (value,) in query.items()})
+            before = copy.deepcopy(self.people)
+            answer = self.answer(call, url.path, {name: value for name, (value,) in query.items()})
+            self.people = before if self.keeps else self.people
+            return answer
 
     def knows(self, call):
         return call.headers.get("Authorization") == self.authorization
@@ -70,6 +77,7 @@ class Segment(Party):
             if set(call.json) != {"regulationType", "subjectType", "subjectIds"}:
                 return 422, {"errors": [{"type": "validation", "message": "a property"}]}
             assert (call.json["regulationType"], call.json["subjectType"]) == ("SUPPRESS_WITH_DELETE", "USER_ID")
+            assert len(call.json["subjectIds"]) == 2, "the number and the user name"
             for number in call.json["subjectIds"]:
                 self.people.pop(number, None)
             return 200, {"data": {"regulateId": "1qJkfE1tpwvQcklImGksLN629wn"}}
@@ -83,6 +91,10 @@ class Braze(Party):
     authorization = "Bearer token-of-braze"
 
     def answer(self, call, path, query):
+        if (call.method, path) == ("POST", "/users/export/ids"):
+            assert call.json["fields_to_export"] == ["external_id"], "without it the call is refused, or slow"
+            found = [{"external_id": number} for number in call.json["external_ids"] if number in self.people]
+            return 201, {"message": "success", "users": found}
         if (call.method, path) != ("POST", "/users/delete"):
             return 404, {"message": "Not found"}
         if set(call.json) != {"external_ids"} or not 0 < len(call.json["external_ids"]) <= 50:
@@ -162,6 +174,63 @@ class Hubspot(Party):
         return 404, {"status": "error"}
 
 
+class Mailchimp(Party):
+    authorization = "Basic " + base64.b64encode(b"lethe:key-of-mailchimp").decode()
+
+    def answer(self, call, path, query):
+        found = re.fullmatch(r"/3\.0/lists/a1b2c3d4e5/members/([0-9a-f]{32})(/actions/delete-permanent)?", path)
+        assert found and call.method == ("POST" if found[2] else "GET"), path
+        if found[1] not in self.people:
+            return 404, {"type": "https://mailchimp.com/developer/marketing/docs/errors/", "title": "Resource Not Found", "status": 404}
+        if not found[2]:
+            return 200, {"id": found[1], "status": "subscribed"}
+        del self.people[found[1]]
+        return 204
+
+
+class Zendesk(Party):
+    """people: the external id of each id; those deleted softly are kept apart until they are deleted for good."""
+    authorization = "Basic " + base64.b64encode(b"agent@example.com/token:token-of-zendesk").decode()
+
+    def __init__(self, **people):
+        super().__init__(**people)
+        self.deleted = set()
+
+    def answer(self, call, path, query):
+        if (call.method, path) == ("GET", "/api/v2/users/search"):
+            found = [{"id": int(number), "external_id": ids[0]} for number, ids in self.people.items() if ids[0] == query["external_id"]]
+            return 200, {"users": found, "next_page": None, "count": len(found)}
+        found = re.fullmatch(r"/api/v2/(users|deleted_users)/(\d+)", path)
+        assert call.method == "DELETE" and found, path
+        if found[1] == "users" and self.people.pop(found[2], None):
+            self.deleted.add(found[2])
+            return 200, {"user": {"id": int(found[2]), "active": False}}
+        if found[1] == "deleted_users" and found[2] in self.deleted:
+            self.deleted.remove(found[2])
+            return 200, {"deleted_user": {"id": int(found[2]), "active": False, "email": None}}
+        return 404, {"error": "RecordNotFound", "description": "Not found"}
+
+
+class Stripe(Party):
+    authorization = "Bearer key-of-stripe"
+
+    def answer(self, call, path, query):
+        if (call.method, path) == ("GET", "/v1/customers"):
+            assert query["limit"] == "1"
+            found = [number for number, (address,) in self.people.items() if address == query["email"]]
+            return 200, {"object": "list", "url": "/v1/customers", "has_more": len(found) > 1, "data": [
+                {"id": number, "object": "customer"} for number in found[:1]]}
+        customer = path.removeprefix("/v1/customers/")
+        assert call.method == "DELETE"
+        if not self.people.pop(customer, None):
+            return 404, {"error": {"code": "resource_missing", "type": "invalid_request_error"}}
+        return 200, {"id": customer, "object": "customer", "deleted": True}
+
+
+def digest(address):
+    return hashlib.md5(address.lower().encode()).hexdigest()
+
+
 # service: (party, its entry for the person with the number 4711 and this address, calls of one stage)
 PARTIES = {
     "segment": (Segment, lambda address: {"4711": [address]}),
@@ -170,11 +239,16 @@ PARTIES = {
     "salesforce": (Salesforce, lambda address: {"Lead": [("00Q1", address.upper()), ("00Q2", "x@example.com"), ("00Q3", address)],
                                                 "Contact": [("0031", address)]}),
     "hubspot": (Hubspot, lambda address: {"51": [address]}),
+    "mailchimp": (Mailchimp, lambda address: {digest(address): [address]}),
+    "zendesk": (Zendesk, lambda address: {"35436": ["4711"]}),
+    "stripe": (Stripe, lambda address: {"cus_1": [address], "cus_2": [address]}),
 }
 ADDRESS = "o'ada\\\"+1@example.com"
 NOBODY = {"segment": {}, "braze": {}, "amplitude": {}, "salesforce": {"Lead": [("00Q2", "x@example.com")], "Contact": []},
-          "hubspot": {"52": ["x@example.com"]}}
-SAYS_NOTHING_TO_ERASE = {"amplitude", "salesforce", "hubspot"}
+          "hubspot": {"52": ["x@example.com"]}, "mailchimp": {digest("x@example.com"): ["x@example.com"]}, "zendesk": {"35437": ["471"]},
+          "stripe": {"cus_3": ["x@example.com"]}}
+SAYS_NOTHING_TO_ERASE = {"amplitude", "salesforce", "hubspot", "mailchimp", "zendesk", "stripe"}
+PROBED = ["braze", "hubspot", "mailchimp", "salesforce", "stripe", "zendesk"]
 
 
 @pytest.fixture
@@ -252,6 +326,51 @@ def test_a_busy_service_is_called_again(make_party, name):
     ask(site)
     done = site.drive_all()
     assert (done["completed"], done["retries"]) == (1, 2)
+
+
+@pytest.mark.parametrize("name", PROBED)
+def test_the_probe_that_is_ready_sees_who_is_left(make_party, name):
+    """A service that says that it has erased and has not ends in ERRORED, and one that did not find at first who is there; once
+    it has, the stage is done."""
+    site = make_party(name, PARTIES[name][1](ADDRESS))
+    for stage in site.config["stages"]:
+        stage["verify"] = True
+        stage["retry"]["for"] = "1s"
+    blind = iter({"salesforce": [(200, {"totalSize": 0, "done": True, "records": []})],
+                  "stripe": [(200, {"object": "list", "has_more": False, "data": []})]}.get(name, []))
+    site.party.fault = lambda call: next(blind, None) if call.method == "GET" else None
+    site.party.keeps = name not in ("salesforce", "stripe")
+    ask(site)
+    assert site.drive_all()["errored"] == 1
+    assert site.recorded("ada", "ERRORED")["stage"] == site.config["stages"][0]["working"] and site.party.people
+    site.party.keeps = False
+    site.ok("retirement", "resume", "ada", "--reason", "mended")
+    assert site.drive_all()["completed"] == 1, site.show("ada")
+    for stage in site.config["stages"]:
+        assert site.recorded("ada", stage["completed"])["verification"]["left"] == 0
+
+
+@pytest.mark.parametrize("name, method, busy", [
+    ("hubspot", "POST", (423, {"status": "error", "category": "LOCKED"})),
+    ("hubspot", "GET", (477, {"status": "error"}, {"Retry-After": "1"})),
+    ("salesforce", "DELETE", (400, [{"errorCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain exclusive access"}]))])
+def test_what_is_locked_is_tried_again(make_party, name, method, busy):
+    site = make_party(name, PARTIES[name][1](ADDRESS))
+    once = iter([busy])
+    site.party.fault = lambda call: next(once, None) if call.method == method else None
+    ask(site)
+    done = site.drive_all()
+    assert (done["completed"], done["retries"]) == (1, 1), site.show("ada")
+
+
+def test_a_user_of_zendesk_who_is_deleted_softly_is_not_done(make_party):
+    """The permanent deletion is limited to 700 in ten minutes: it alone is made again."""
+    site = make_party("zendesk", PARTIES["zendesk"][1](ADDRESS))
+    limit = iter([(429, {"error": "TooManyRequests"}, {"Retry-After": "1"})])
+    site.party.fault = lambda call: next(limit, None) if "/deleted_users/" in call.path else None
+    ask(site)
+    assert site.drive_all()["completed"] == 1 and not site.party.deleted
+    assert [call.method for call in site.service_calls] == ["GET", "DELETE", "DELETE", "DELETE"]
 
 
 @pytest.mark.parametrize("name", [name for name in PARTIES if name != "salesforce"])
