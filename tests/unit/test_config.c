@@ -1124,7 +1124,10 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
     "  braze: { url: \"https://braze.example.com\" }\n"           \
     "  amplitude: { url: \"https://amplitude.example.com\" }\n"   \
     "  salesforce: { url: \"https://salesforce.example.com\" }\n" \
-    "  hubspot: { url: \"https://hubspot.example.com\" }\n"
+    "  hubspot: { url: \"https://hubspot.example.com\" }\n"       \
+    "  mailchimp: { url: \"https://mailchimp.example.com\" }\n"   \
+    "  zendesk: { url: \"https://zendesk.example.com\" }\n"       \
+    "  stripe: { url: \"https://stripe.example.com\" }\n"
 
 static void test_config__all_of_the_catalogue_is_valid(void **state)
 {

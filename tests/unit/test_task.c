@@ -777,6 +777,24 @@ static void test_task__a_page_behind_the_last_one_ends_the_rounds(void **state)
     expect_text_has(expect_report(REPORT_DONE)->response, "\"status\":404");
 }
 
+static void test_task__spent_rounds_begin_anew_when_it_is_resumed(void **state)
+{
+    open_flight("", ACTION(FIND_AND_DELETE));
+    begin(1, "ERASING_A");
+    for (int i = 0; i < 3; i++) {
+        answer(200, "{\"id\":\"x1\"}");
+        answer(204, "");
+    }
+    struct run *run = expect_report(REPORT_FAILED);
+    expect_text_has(run->response, "something is still there after 3 rounds");
+    claim_again(arena_strdup(&arena, run->put_memo), false);
+    expect_url("http://127.0.0.1:1/users/x1");
+    answer(204, "");
+    expect_url("http://127.0.0.1:1/find");
+    answer(200, "{}");
+    expect_text_has(expect_report(REPORT_DONE)->response, "\"status\":200");
+}
+
 /* ---- polls ---- */
 
 static void test_task__a_poll_is_remembered_by_its_own_call_alone(void **state)
@@ -806,6 +824,7 @@ int main(void)
         TEST(pages_are_counted_until_the_last_one),
         TEST(an_answer_that_says_nothing_of_pages_is_no_last_one),
         TEST(a_page_behind_the_last_one_ends_the_rounds),
+        TEST(spent_rounds_begin_anew_when_it_is_resumed),
         TEST(another_attempt_goes_on_in_its_round),
         TEST(an_attempt_has_no_captures_of_the_one_before),
         TEST(an_action_that_was_begun_goes_before_others),

@@ -59,6 +59,11 @@ void task_go_on(struct task *t, const char *memo, bool begun, bool otherwise)
     if (memo)
         position_read(json, action, &t->captures, &t->at);
     arena_free(&scratch);
+    /* Its rounds were spent, and an operator has resumed it: they begin anew, or it would end here each time.
+     */
+    if (action_rounds(action) > 1 && t->at.round == action_rounds(action) &&
+        t->at.call + 1 == action_calls(action))
+        t->at.round = 1;
     t->noted = t->at;
     t->noted.elsewhere = false; /* that may only be known by comparing the memo with the steps of now */
     /* The authority is not told of the first call before it is made. */
