@@ -27,8 +27,8 @@ MEANT = {  # what may take longer with more people, and why
     "POST /v1/audit/verify": READS_EVERYTHING,
     "GET /v1/audit: of nobody": "looks at 20,000 entries, and no further",
 }
-# The fuse has not blown, the stage is not suspicious; the effects are the LMS's, and the address is a retired one.
-REFUSED = ("/v1/fuse/release", "/v1/stages/RETIRING_FORUM/release", "/api/discussion/v1/", "/api/enrollment/v1/",
+# There is no source, the fuse has not blown, the stage is not suspicious; the effects are the LMS's, and the address is a retired one.
+REFUSED = ("/v1/source", "/v1/fuse/release", "/v1/stages/RETIRING_FORUM/release", "/api/discussion/v1/", "/api/enrollment/v1/",
            "/api/edxnotes/v1/", "/api/edx_proctoring/v1/", "/api/certificates/v1/", "/api/v1/retire_user/", "/demographics/",
            "/api/user/v1/accounts/retire_mailings/", "/api/user/v1/accounts?email=")
 EDX = "/api/user/v1/accounts/"
@@ -234,6 +234,7 @@ def of_drivers(p, ready):
         "POST /v1/claims: with how many": lambda i: ("/v1/claims", {**claim, "count": True}),
         "POST /v1/progress": lambda i: ("/v1/progress", [{**report(ready.leases[i], "done"), "stop": True}]),
         "GET /v1/source": lambda i: ("/v1/source",),
+        "POST /v1/source": lambda i: ("/v1/source", {"news": [], "limit": 10}),
         "GET /v1/deliveries": lambda i: (f"/v1/deliveries?limit=100&after={p.people // 4}",),
         "GET /v1/deliveries: of one": lambda i: (f"/v1/deliveries?retirement={p.pending + i}",),
         "GET /v1/deliveries: failed": lambda i: ("/v1/deliveries?state=failed",),
