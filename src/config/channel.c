@@ -53,9 +53,8 @@ const struct setting channel_tls_settings[] = {
       "the certificate that Lethe shows, and its chain, PEM" },
     { "key_file", "path", setting_key, OF(key_file), NULL, "its key, PEM; only its owner may read it" },
     { "server_name", "name of a host", read_server_name, OF(server_name), NULL,
-      "the name that is asked for and that the other side's certificate has to have; default: the host of "
-      "the "
-      "URL" },
+      "the name that is asked for and that the other side's certificate has to have; default: the URL's "
+      "host" },
     { NULL }
 };
 

@@ -148,6 +148,10 @@ bool retirement_is_waiting(const struct retirement *r); /* for an operator to co
 /* When its driver wanted to go on with it, which may be past; 0: it was not put off. */
 int64_t retirement_put_off_until(const struct retirement *r);
 bool retirement_is_put_off(const struct retirement *r, int64_t now);
+static inline const char *retirement_state(const struct retirement *r)
+{
+    return r->pipeline->names[r->state];
+}
 /* ABORTED and COMPLETE are over; an account has at most one retirement that is not over. */
 bool retirement_is_over(const struct retirement *r);
 /* The list in which a command about it names states: while it is PENDING, that of today. */

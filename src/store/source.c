@@ -94,6 +94,7 @@ enum rc store_due_sourced(struct store *s, struct arena *a, int64_t now, size_t 
 enum rc store_count_sourced(struct store *s, struct sourced_counts *out, struct err *err)
 {
     *out = (struct sourced_counts){ 0 };
+    /* "behind > 0" is what the partial index has; it is not concluded from the rest. */
     enum rc rc = store_first_int(
         s->db, "SELECT count(*) FROM source WHERE behind > 0 AND behind = 1 AND trouble IS NULL", DB_NO_ARGS,
         &out->behind, err);

@@ -20,16 +20,6 @@
 
 #define TROUBLED_FOR (600 * CLOCK_S) /* before the LMS is told again what it refused */
 
-static const char *state_of(const struct retirement *r)
-{
-    return r->pipeline->names[r->state];
-}
-
-static bool same(const char *one, const char *other)
-{
-    return one && other ? strcmp(one, other) == 0 : one == other;
-}
-
 /* ---- following the LMS ---- */
 
 /* The holder of the lease has found that another program acts. */
@@ -142,9 +132,10 @@ static enum rc take_over(struct act *act, const struct wire_news *news, struct r
 {
     bool followed;
     enum rc rc = RC_OK;
-    if (same(news->state, "ERRORED") && news->last_state && !same(news->last_state, state_of(row)))
+    if (text_is_same(news->state, "ERRORED") && news->last_state &&
+        !text_is_same(news->last_state, retirement_state(row)))
         rc = follow(act, row, news->last_state, &followed, err);
-    if (!rc && !same(news->state, state_of(row)))
+    if (!rc && !text_is_same(news->state, retirement_state(row)))
         rc = follow(act, row, news->state, &followed, err);
     return rc;
 }
@@ -197,7 +188,7 @@ static enum rc note_trouble(struct act *act, const struct wire_news *news, const
     size_t len = text_cut(news->refused, strlen(news->refused), WIRE_CAUSE_MAX);
     const struct alarm alarm = { .what = "stuck",
                                  .retirement_id = row->id,
-                                 .stage = state_of(row),
+                                 .stage = retirement_state(row),
                                  .failure = { -1, arena_strndup(act->arena, news->refused, len) } };
     bool is_new = !s->trouble;
     s->known = news->state;
@@ -215,7 +206,7 @@ static bool is_ours(const struct retirement *r, const struct sourced *s, const s
 {
     const struct pipeline *p = r->pipeline;
     unsigned known, at;
-    if (news->told || same(news->state, state_of(r)))
+    if (news->told || text_is_same(news->state, retirement_state(r)))
         return true;
     return news->state && s->known && pipeline_find(p, s->known, &known) &&
            pipeline_find(p, news->state, &at) && !pipeline_is_dead_end(p, at) && known < at && at < r->state;
@@ -225,7 +216,7 @@ static bool is_ours(const struct retirement *r, const struct sourced *s, const s
 static enum rc learn(struct act *act, const struct wire_news *news, int64_t at, struct retirement *row,
                      struct sourced *s, struct err *err)
 {
-    bool is_over_there = !news->state || same(news->state, "ABORTED"), followed = true;
+    bool is_over_there = !news->state || text_is_same(news->state, "ABORTED"), followed = true;
     enum rc rc = let_go(act, row, news->epoch, err);
     if (!rc && is_over_there && s->behind == SOURCED_TO_ENTER) /* it was taken back before the stage began */
         rc = follow(act, row, s->known, &followed, err);
@@ -268,7 +259,7 @@ static enum rc hear(struct act *act, const struct wire_news *news, struct err *e
     }
     if (news->refused)
         return note_trouble(act, news, &row, &s, err);
-    if (news->elsewhere || !same(news->state, s.known))
+    if (news->elsewhere || !text_is_same(news->state, s.known))
         return learn(act, news, at, &row, &s, err);
     /* That nothing has changed is written down once in a while. */
     bool is_due = s.next_at != 0 && s.next_at <= act->now + SOURCE_GIVEN_FOR;

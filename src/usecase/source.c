@@ -12,18 +12,13 @@
 
 enum { STALE_AFTER_LOOKS = 30 }; /* a state that was not heard for so many looks is asked for */
 
-static const char *state_of(const struct retirement *r)
-{
-    return r->pipeline->names[r->state];
-}
-
 /* ---- what is to be told ---- */
 
 static enum sourced_behind behind_of(const struct retirement *r, const char *known)
 {
     const struct pipeline *p = r->pipeline;
     unsigned at;
-    if (!known || strcmp(known, state_of(r)) == 0)
+    if (!known || strcmp(known, retirement_state(r)) == 0)
         return SOURCED_SAME;
     bool is_on_its_way = pipeline_role(p, r->state) == ROLE_WORKING && pipeline_find(p, known, &at) &&
                          !pipeline_is_dead_end(p, at) && at < r->state;
@@ -100,7 +95,7 @@ static enum rc describe(struct act *act, const struct sourced *s, const struct r
     struct log_entry newest;
     if (s->behind != SOURCED_TO_TELL)
         return RC_OK;
-    out->state = state_of(r);
+    out->state = retirement_state(r);
     out->force = is_forced(r, s->known);
     out->before = out->force ? NULL : source_state_before(r, s->known);
     out->response = "done";

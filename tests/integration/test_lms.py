@@ -223,6 +223,7 @@ BAD_ROWS = {
     "an address that is a list": lambda row: text_of(row, original_email=["a"]),
     "no state": lambda row: text_of(row, current_state=None),
     "a state that is a text": lambda row: text_of(row, current_state="PENDING"),
+    "an account id of many digits": lambda row: text_of(row, user={"id": 10**100}),
     "an account id that is a text": lambda row: text_of(row, user={"id": "1102"}),
     "two user names": lambda row: text_of(row)[:-1] + ', "original_username": "ada"}',
     "no object": lambda row: "17",
@@ -233,7 +234,7 @@ BAD_ROWS = {
 }
 NAMED = {"half an emoji", "a NUL in the name", "a long user name", "a user name one too long", "a very long name",
          "an empty user name", "no user name", "a user name that is a number", "an address that is a list", "no state",
-         "a state that is a text", "an account id that is a text", "two user names", "no UTF-8"}
+         "a state that is a text", "an account id of many digits", "an account id that is a text", "two user names", "no UTF-8"}
 
 
 @pytest.mark.parametrize("what", BAD_ROWS)

@@ -4,6 +4,7 @@ the LMS of every state."""
 import os
 import random
 import signal
+import sys
 import subprocess
 
 import pytest
@@ -56,6 +57,31 @@ def test_from_the_queue_to_complete(beside, lms, erasing):
     assert {call.json["to"] for call in erasing.calls} == {"retired_101", "retired_102"}
     assert beside.show("ada")["current_state"]["state_name"] == "COMPLETE"
     assert beside.drive_all()["people"] == 0, "once"
+
+
+def test_account_ids_of_thousands_of_digits_are_left_out(beside, lms, erasing):
+    """All of them together have more bytes than one request to the Lethe."""
+    hostile = [f"user{i}" for i in range(300)]
+    lms.add("ada", *hostile)
+    digits = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        for name in hostile:
+            lms.rows[name]["user"]["id"] = 10**9000
+        assert beside.drive_all()["completed"] == 1
+    finally:
+        sys.set_int_max_str_digits(digits)
+    assert lms.state_of("ada") == "COMPLETE" and {call.json["to"] for call in erasing.calls} == {"retired_101"}
+
+
+def test_a_state_of_a_million_letters_is_none(beside, lms, erasing):
+    """What the LMS says of the person before the first stage is no answer, so the stage waits."""
+    lms.add("ada")
+    asked = []
+    lms.meddle = lambda kind, call: asked.append(kind) or (
+        200, {**lms.rows["ada"], "current_state": {"state_name": "X" * 2_000_000}}) if kind == "status" and len(asked) < 3 else None
+    assert beside.drive_all()["completed"] == 1
+    assert lms.moves_of("ada") == WAY and len(erasing.calls) == 2
 
 
 def test_each_reply_is_lost_once(beside, lms, erasing):

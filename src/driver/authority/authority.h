@@ -25,6 +25,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -247,10 +248,11 @@ static inline int64_t lms_id_of(const struct json *retirement)
 {
     return json_get_int(retirement, "id", LMS_NO_ID);
 }
-/* NULL: it does not say. */
-static inline const char *lms_state_of(const struct json *retirement)
+/* key: current_state, last_state. NULL: it does not say, or not in a name that a state can have. */
+static inline const char *lms_state_of(const struct json *retirement, const char *key)
 {
-    return json_get_text(json_get(retirement, "current_state"), "state_name");
+    const char *name = json_get_text(json_get(retirement, key), "state_name");
+    return name && strlen(name) <= 4 * STATE_NAME_MAX ? name : NULL; /* bytes, characters */
 }
 
 /* ---- mirror.c ---- */

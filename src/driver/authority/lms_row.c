@@ -58,6 +58,8 @@ static enum rc read_user_id(const struct json *item, const char **out, struct er
         return RC_OK;
     if (id->kind != JSON_INT && id->kind != JSON_BIG)
         return err_set(err, RC_INVALID, "its user.id is %s", json_kind_name(id->kind));
+    if (id->len > WIRE_USER_ID_MAX)
+        return err_set(err, RC_INVALID, "its user.id has more than %d digits", WIRE_USER_ID_MAX);
     *out = id->text;
     return RC_OK;
 }
@@ -75,12 +77,13 @@ enum rc lms_row_read(struct arena *a, const char *text, size_t len, bool is_cut,
     if (item->kind != JSON_MAP)
         return err_set(err, RC_INVALID, "it is %s, not an object", json_kind_name(item->kind));
     out->id = lms_id_of(item);
-    out->state = lms_state_of(item);
-    out->last_state = json_get_text(json_get(item, "last_state"), "state_name");
+    out->state = lms_state_of(item, "current_state");
+    out->last_state = lms_state_of(item, "last_state");
     if (out->id <= 0)
         return err_set(err, RC_INVALID, "its id is no whole number of 64 bits from 1 on");
     if (!out->state)
-        return err_set(err, RC_INVALID, "it has no current_state with a state_name");
+        return err_set(err, RC_INVALID, "it has no current_state with a state_name of at most %d characters",
+                       STATE_NAME_MAX);
     out->person.retirement_id = arena_printf(a, "%" PRId64, out->id);
     const char *modified = json_get_text(item, "modified"), *created = json_get_text(item, "created");
     if (!modified || clock_parse(modified, &out->modified_at, NULL))

@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 enum {
     BODY_MAX = HTTP_BODY_MAX,
     PATH_MAX_BYTES = 4096,
@@ -81,11 +83,6 @@ static void told(struct mirror *m)
 
 /* ---- where the LMS is ---- */
 
-static bool is_same(const char *one, const char *other)
-{
-    return one && other && strcmp(one, other) == 0;
-}
-
 /* It is where it was before we told it anything, or after the last thing that it took. */
 static void stays(struct mirror *m)
 {
@@ -102,11 +99,11 @@ static void decide(struct mirror *m, const char *state)
     const struct mirror_task *task = &m->task;
     if (!task->state)
         end(m, MIRROR_SAID, state);
-    else if (is_same(state, task->state))
+    else if (text_is_same(state, task->state))
         end(m, task->asked || !task->enters ? MIRROR_TOLD : MIRROR_ELSEWHERE, state);
-    else if (is_same(state, m->at))
+    else if (text_is_same(state, m->at))
         stays(m);
-    else if (m->target != task->state && is_same(state, m->target))
+    else if (m->target != task->state && text_is_same(state, m->target))
         told(m);
     else
         end(m, MIRROR_SAID, state);
@@ -122,7 +119,7 @@ static void status_came(struct mirror *m)
         return;
     }
     ask_heard(&m->ask);
-    const char *state = lms_state_of(json);
+    const char *state = lms_state_of(json, "current_state");
     if (lms_id_of(json) != m->task.id) /* the person has asked anew, after this request was cancelled */
         end(m, MIRROR_SAID, NULL);
     else if (state)

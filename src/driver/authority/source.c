@@ -24,6 +24,7 @@
 
 enum {
     NEWS_AT_ONCE = 200,
+    NEWS_TEXTS = 9,
     NEWS_ROOM = 512, /* bytes of a piece of news besides its texts */
     ROWS_MAX = 1 << 30,
     REFUSED_MAX = 10000, /* rows that are said by their ids */
@@ -34,8 +35,8 @@ enum {
 #define STALL        (30 * CLOCK_S)
 #define LIST_TIMEOUT (600 * CLOCK_S)
 #define WORK_KEEPS   (5 * CLOCK_S)   /* the Lethe gives it to another driver some time later */
-#define REFUSED_FOR  (600 * CLOCK_S) /* a person whom the LMS does not let into a stage */
-#define MOVED_FOR    (60 * CLOCK_S)  /* a person whom the LMS has elsewhere; the Lethe knows by then */
+#define REFUSED_FOR  (600 * CLOCK_S) /* after the LMS has not let a person into a stage */
+#define MOVED_FOR    (60 * CLOCK_S)  /* after the LMS had a person elsewhere; the Lethe knows by then */
 /* Reads are older than they seem: the Lethe counts their age from when it hears of them. */
 #define LIST_IS_OLDER   (200 * CLOCK_MS)
 #define ANSWER_IS_OLDER (2 * CLOCK_S)
@@ -112,19 +113,22 @@ static struct heard *add_heard(struct heard_list *l, int64_t id, int64_t at)
     return heard;
 }
 
+/* The n-th text of a piece of news. */
+static const char **text_of(struct wire_news *news, size_t n)
+{
+    const char **const texts[NEWS_TEXTS] = {
+        &news->state,         &news->last_state,        &news->refused,
+        &news->user_id,       &news->original_username, &news->original_email,
+        &news->original_name, &news->retired_username,  &news->retired_email
+    };
+    return texts[n];
+}
+
 static struct heard copy_heard(struct arena *a, const struct heard *heard)
 {
     struct heard copy = *heard;
-    const char **const texts[] = { &copy.news.state,
-                                   &copy.news.last_state,
-                                   &copy.news.refused,
-                                   &copy.news.original_username,
-                                   &copy.news.original_email,
-                                   &copy.news.original_name,
-                                   &copy.news.retired_username,
-                                   &copy.news.retired_email };
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        *texts[i] = arena_strdup(a, *texts[i]);
+    for (size_t i = 0; i < NEWS_TEXTS; i++)
+        *text_of(&copy.news, i) = arena_strdup(a, *text_of(&copy.news, i));
     return copy;
 }
 
@@ -248,15 +252,13 @@ static void send_look(struct source *s, int64_t now)
 /* ---- what the Lethe is told, and says ---- */
 
 /* Bytes of a piece of news in JSON, at most. */
-static size_t room_of(const struct wire_news *news)
+static size_t room_of(struct wire_news *news)
 {
-    const char *const texts[] = {
-        news->state,          news->last_state,    news->refused,          news->original_username,
-        news->original_email, news->original_name, news->retired_username, news->retired_email
-    };
     size_t room = NEWS_ROOM;
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        room += texts[i] ? 6 * strlen(texts[i]) : 0; /* a control character has six bytes */
+    for (size_t i = 0; i < NEWS_TEXTS; i++) {
+        const char *text = *text_of(news, i);
+        room += text ? 6 * strlen(text) : 0; /* a control character has six bytes */
+    }
     return room;
 }
 

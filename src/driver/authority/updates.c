@@ -377,7 +377,7 @@ static void status_came(struct update *u)
     if (!json_parse(&u->arena, buf_str(&call->answer), call->answer.len, &json, NULL)) {
         int64_t id = lms_id_of(json);
         if (id != LMS_NO_ID)
-            state = id == u->run->id ? lms_state_of(json) : "";
+            state = id == u->run->id ? lms_state_of(json, "current_state") : "";
     }
     if (state) {
         ask_heard(&u->ask);
