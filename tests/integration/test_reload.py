@@ -171,33 +171,18 @@ def test_it_ends_with_drive_once(pipeline):
     assert pipeline.states() == {"ada": "FORUM_COMPLETE"}
 
 
-def test_under_nohup_it_goes_on_with_drive_once(pipeline):
-    """Who starts it with SIGHUP ignored means it to outlive the terminal."""
+@pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_was_ignored_at_the_start_stays_so(pipeline, ignored):
+    """nohup means drive --once to outlive the terminal, and a shell without job control means Ctrl-C for another program."""
     gate = pipeline.forum.script = Gate()
     pipeline.request("ada")
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(ignored, signal.SIG_IGN)
     try:
         process = pipeline.start("drive", "--once")
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(ignored, before)
     gate.wait_reached()
-    process.send_signal(signal.SIGHUP)
-    gate.open()
-    assert process.wait(TIMEOUT) == 0
-    assert pipeline.states() == {"ada": "COMPLETE"}
-
-
-def test_in_the_background_it_goes_on_when_the_shell_is_interrupted(pipeline):
-    """A shell without job control starts background programs with SIGINT ignored: Ctrl-C is for another one."""
-    gate = pipeline.forum.script = Gate()
-    pipeline.request("ada")
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        process = pipeline.start("drive", "--once")
-    finally:
-        signal.signal(signal.SIGINT, before)
-    gate.wait_reached()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ignored)
     gate.open()
     assert process.wait(TIMEOUT) == 0
     assert pipeline.states() == {"ada": "COMPLETE"}
