@@ -10,11 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Proxy:
-    """`asked` has (method, target) of each request that it let through, `refused` how many it did not, because they lacked the login
-    (user, password). `leads` is where a name that only the proxy knows leads: {"lms.internal": ("127.0.0.1", port)}."""
+    """`asked` has (method, target) of each request that it let through, `users` the user of each, `refused` how many it did not, because
+    they lacked a login (user, password). `leads` is where a name that only the proxy knows leads: {"lms.internal": ("127.0.0.1", port)}.
+    context: of TLS, for an https:// proxy."""
 
-    def __init__(self, login=None):
-        self.login, self.asked, self.refused, self.leads = login, [], 0, {}
+    def __init__(self, *logins, context=None):
+        self.asked, self.users, self.refused, self.leads = [], [], 0, {}
+        known = {"Basic " + base64.b64encode(":".join(login).encode()).decode(): login[0] for login in logins} or {None: None}
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -22,9 +24,9 @@ class Proxy:
 
             def is_known(self):
                 given = self.headers.get("Proxy-Authorization")
-                wanted = proxy.login and "Basic " + base64.b64encode(":".join(proxy.login).encode()).decode()
-                if given == wanted:
+                if given in known:
                     proxy.asked.append((self.command, self.path))
+                    proxy.users.append(known[given])
                     return True
                 proxy.refused += 1
                 self.send_response(407)
@@ -65,8 +67,13 @@ class Proxy:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
+            def finish_request(self, request, address):
+                if context:
+                    request = context.wrap_socket(request, server_side=True)
+                super().finish_request(request, address)
+
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self):

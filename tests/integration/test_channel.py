@@ -19,8 +19,8 @@ LOGIN = ("lethe", "passw-of-the-proxy")
 def make_proxy():
     made = []
 
-    def make(**options):
-        made.append(Proxy(**options))
+    def make(*logins, **options):
+        made.append(Proxy(*logins, **options))
         return made[-1]
 
     yield make
@@ -93,7 +93,7 @@ def test_the_token_of_another_host_has_its_own_name(guarded, make_service):
 
 def test_a_proxy_tunnels_to_a_service(guarded, make_proxy):
     """The names are the proxy's to find, whatever the environment says; without its password no one comes to harm."""
-    proxy = make_proxy(login=LOGIN)
+    proxy = make_proxy(LOGIN)
     proxy.leads["store.internal"] = ("127.0.0.1", guarded.store.port)
     (guarded.folder / "proxy.secret").write_text(LOGIN[1] + "\n")
     (guarded.folder / "proxy.secret").chmod(0o600)
@@ -111,8 +111,48 @@ def test_a_proxy_tunnels_to_a_service(guarded, make_proxy):
     assert not any("Proxy-Authorization" in call.headers for call in guarded.store.calls)
 
 
+def test_a_tunnel_belongs_to_its_user_at_the_proxy(guarded, make_proxy):
+    """Two services at one address, by one proxy with a user for each: neither takes the other's way, which may lead elsewhere."""
+    logins = [LOGIN, ("other", "passw-of-the-other")]
+    proxy = make_proxy(*logins)
+    proxy.leads["store.internal"] = ("127.0.0.1", guarded.store.port)
+    tls = {k: v for k, v in guarded.tls.items() if k != "server_name"}
+    for name, login in (("store", logins[0]), ("other", logins[1]), ("third", None)):
+        own = {"user": login[0], "password": login[1]} if login else {}
+        guarded.config["services"][name] = {"url": "https://store.internal:8443", "tls": tls, "proxy": {"url": proxy.url, **own}}
+    guarded.config["stages"] = []
+    for name in ("store", "other", "store", "other", "third"):
+        n = len(guarded.config["stages"])
+        guarded.stage(f"ASKING_{n}", f"ASKED_{n}", http={"service": name, "post": f"/{name}", "json": {"username": "{original_username}"}})
+    guarded.config["stages"][-1]["retry"] = {"for": "0s"}
+    guarded.request("ada")
+    done = guarded.drive("--json")
+    assert "the proxy refuses our user and password: status 407" in done.err
+    assert [call.path for call in guarded.store.calls] == ["/store", "/other", "/store", "/other"]
+    assert proxy.users[:2] == ["lethe", "other"] and proxy.users.count("lethe") == 1 and proxy.refused >= 1
+
+
+def test_a_proxy_with_a_certificate(guarded, make_proxy):
+    """Its certificate is checked against proxy.ca_file, that of the service against tls.ca_file, and neither against the other's."""
+    make_certificate(guarded.folder, "proxy.pem", "proxy.key")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(guarded.folder / "proxy.pem", guarded.folder / "proxy.key")
+    proxy = make_proxy(LOGIN, context=context)
+    proxy.leads["store.internal"] = ("127.0.0.1", guarded.store.port)
+    tls = {k: v for k, v in guarded.tls.items() if k != "server_name"}
+    way = {"url": proxy.url, "user": LOGIN[0], "password": LOGIN[1], "ca_file": "proxy.pem"}
+    for wrong in ({"tls": {**tls, "ca_file": "proxy.pem"}}, {"proxy": {**way, "ca_file": "store.pem"}}):
+        store(guarded, **{"url": "https://store.internal:8443", "tls": tls, "proxy": way, **wrong})
+        assert "SSL" in connect(guarded, 1)  # libcurl names no certificate inside a tunnel
+    assert guarded.store.calls == [] and len(proxy.asked) == 1
+    store(guarded, proxy=way)
+    guarded.request("ada")
+    assert guarded.drive_all()["completed"] == 1
+    assert set(proxy.asked) == {("CONNECT", "store.internal:8443")} and guarded.store.calls[-1].path == "/erase"
+
+
 def test_a_proxy_passes_on_what_is_not_encrypted(erasing, make_proxy):
-    proxy = make_proxy(login=LOGIN)
+    proxy = make_proxy(LOGIN)
     proxy.leads["erase.internal"] = ("127.0.0.1", erasing.erase.port)
     erasing.config["services"]["store"].update(url="http://erase.internal:80", allow_http=True,
                                                proxy={"url": proxy.url, "user": LOGIN[0], "password": "wrong-password"})
@@ -142,7 +182,7 @@ def test_a_server_elsewhere_behind_tls_and_a_proxy(erasing, make_proxy, tmp_path
     made = json.loads(erasing.ok("client", "add", "driver", "--scope", "retirement:drive retirement:read", "--json").out)
     ready = erasing.start("serve").stdout.readline().decode()
     port = int(ready.rsplit(":", 1)[1])
-    proxy = make_proxy(login=LOGIN)
+    proxy = make_proxy(LOGIN)
     proxy.leads["lethe.internal"] = ("127.0.0.1", port)
     (tmp_path / "elsewhere").mkdir()
     driver = Site(tmp_path / "elsewhere")
@@ -174,7 +214,7 @@ def test_a_server_elsewhere_behind_tls_and_a_proxy(erasing, make_proxy, tmp_path
 
 def test_mail_behind_tls_and_a_proxy(erasing, make_office, make_proxy):
     office = make_office(folder=erasing.folder, login=("lethe", SECRET))
-    proxy = make_proxy(login=LOGIN)
+    proxy = make_proxy(LOGIN)
     proxy.leads["mail.internal"] = ("127.0.0.1", office.port)
     erasing.config["stages"] = []
     erasing.stage("WRITING", "WRITTEN", mail={"to": "erasure@example.com", "subject": "{retirement_id}", "text": "Please erase."})
