@@ -6,9 +6,13 @@
  * afterwards, so a call about nobody is refused in one way if it would have been allowed, and in another
  * (401, 403, or no such call at all) if it would not. Which refusal is the right one stands in the catalogue;
  * where nothing stands, nothing is tried. The calls go the way of a stage's calls, with the same credentials.
+ *
+ * Each service is visited by a thread of its own, so that those that do not answer are waited for at the same
+ * time. What the visits have found is told in the order of the file.
  */
 #include "driver/driver.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,21 +60,58 @@ static const struct template_values nobody = {
     .retirement_id = "0",
 };
 
-struct doctor {
+/* What is examined; threads only read it, but for is_tried, in which each stage has its own place. */
+struct round {
     const struct examination *e;
     struct config config;             /* that of e; authorities that are no services are among them */
     const struct service_conf *lethe; /* the authority, there; NULL: it is another, or not elsewhere */
     const struct service_conf *lms;   /* the same */
-    bool *usable;                     /* of each service: it was reached */
+    bool *is_tried;                   /* of each stage: its call about nobody was made */
+    struct arena arena;
+};
+
+struct found {
+    struct diagnosis diagnosis; /* its texts are in the arena of the visit */
+    struct found *next;
+};
+
+/* A visit to one service. */
+struct doctor {
+    const struct round *round;
+    const struct service_conf *service;
+    const struct mail_conf *mail; /* NULL: it is no mail server */
+    pthread_t thread;
+    bool has_thread;
+    struct examination *e; /* its tell keeps what is told in `found` */
+    struct found *found, **end;
+    bool is_silent; /* a call was not answered: no other one is made */
     struct runtime runtime;
     struct tools tools;
     struct services services;
     struct arena arena;
+    enum rc rc;
+    struct err err;
 };
 
 static void tell(const struct examination *e, struct diagnosis diagnosis)
 {
     e->tell(e->arg, &diagnosis);
+}
+
+static void keep_found(void *arg, const struct diagnosis *diagnosis)
+{
+    struct doctor *d = arg;
+    struct arena *a = &d->arena;
+    struct found *found = ARENA_NEW(a, struct found);
+    found->diagnosis = (struct diagnosis){
+        .level = diagnosis->level,
+        .check = diagnosis->check,
+        .about = arena_strdup(a, diagnosis->about),
+        .what = arena_strdup(a, diagnosis->what),
+        .remedy = diagnosis->remedy ? arena_strdup(a, diagnosis->remedy) : NULL,
+    };
+    *d->end = found;
+    d->end = &found->next;
 }
 
 /* ---- one call ---- */
@@ -158,15 +199,16 @@ static struct attempt make_http_call(struct doctor *d, const struct http_step_co
         .http = { .steps = step, .n_steps = 1, .rounds = 1 },
         .timeout_us = TIMEOUT,
     };
-    return make_call(d, &action);
+    struct attempt attempt = make_call(d, &action);
+    d->is_silent = d->is_silent || !attempt.has_status;
+    return attempt;
 }
 
 /* The same, of a path and a body (NULL: none) without places. */
-static struct attempt ask(struct doctor *d, const struct service_conf *service, const char *method,
-                          const char *path, const char *json)
+static struct attempt ask(struct doctor *d, const char *method, const char *path, const char *json)
 {
     struct template_maker m;
-    struct http_step_conf step = { .service = service, .method = method };
+    struct http_step_conf step = { .service = d->service, .method = method };
     template_begin(&m, &d->arena, TEMPLATE_URL);
     template_add_fixed(&m, path);
     step.path = template_end(&m);
@@ -251,7 +293,8 @@ static void examine_clock(const struct examination *e, const char *name, int64_t
     tell(e, told);
 }
 
-static void look_at(const struct examination *e, struct http_client *client, const char *url,
+/* Returns false when it has not answered in time. */
+static bool look_at(const struct examination *e, struct http_client *client, const char *url,
                     const struct channel *channel, const char *name)
 {
     struct http_peer peer = { 0 };
@@ -271,6 +314,7 @@ static void look_at(const struct examination *e, struct http_client *client, con
         examine_clock(e, name, peer.date_at, now);
     if (peer.certificate_ends_at)
         driver_examine_certificate(e, "certificate", name, peer.certificate_ends_at);
+    return call.failure != HTTP_TIMED_OUT;
 }
 
 enum rc driver_examine_address(const struct examination *e, const char *url, const struct channel *channel,
@@ -302,22 +346,28 @@ static const char *remedy_of(const struct service_conf *service, const struct ma
            "machine knows?";
 }
 
-static void examine_service(struct doctor *d, const struct service_conf *service,
-                            const struct mail_conf *mail)
+/* Returns false when it cannot be used. */
+static bool examine_service(struct doctor *d)
 {
     struct err err;
     const char *did = "";
+    const struct service_conf *service = d->service;
     struct diagnosis told = { .check = "service", .about = service->name };
-    bool failed = driver_reach(d->e->world, service, mail, &d->arena, &did, &err) != RC_OK;
+    bool failed = driver_reach(d->e->world, service, d->mail, &d->arena, &did, &err) != RC_OK;
     told.level = failed ? DIAGNOSIS_RED : DIAGNOSIS_GOOD;
     told.what = failed ? err.text : did;
-    told.remedy = failed ? remedy_of(service, mail, err.text) : NULL;
+    told.remedy = failed ? remedy_of(service, d->mail, err.text) : NULL;
     tell(d->e, told);
-    if (mail || failed)
-        return;
-    d->usable[service->index] = true;
-    if (service->url)
-        look_at(d->e, d->runtime.client, service->url, &service->channel, service->name);
+    if (d->mail || failed || !service->url)
+        return !failed;
+    d->is_silent = !look_at(d->e, d->runtime.client, service->url, &service->channel, service->name);
+    if (d->is_silent)
+        tell(d->e, (struct diagnosis){ .level = DIAGNOSIS_RED,
+                                       .check = "service",
+                                       .about = service->name,
+                                       .what = "takes connections, and does not answer within 10 seconds",
+                                       .remedy = "Does it work, and what is between it and this machine?" });
+    return !d->is_silent;
 }
 
 /* ---- the authority ---- */
@@ -368,14 +418,14 @@ void driver_examine_states(const struct examination *e, const char *about, const
 /* A claim without its fields is refused after the right to claim was looked at. */
 static void examine_lethe(struct doctor *d)
 {
-    const char *name = d->lethe->name;
+    const char *name = d->service->name;
     struct diagnosis told = { .check = "right", .about = name, .what = "may claim retirements" };
-    struct attempt claims = ask(d, d->lethe, "POST", "/v1/claims", "{}");
+    struct attempt claims = ask(d, "POST", "/v1/claims", "{}");
     if (claims.has_status && claims.status == STATUS_INVALID)
         tell(d->e, told);
     else
         tell_refusal(d, told, name, &claims, remedy_scope);
-    struct attempt states = ask(d, d->lethe, "GET", "/v1/states", NULL);
+    struct attempt states = ask(d, "GET", "/v1/states", NULL);
     struct answer answer = read_answer(d, &states);
     const struct json *list =
         states.status == STATUS_OK && answer.form == ANSWER_JSON ? json_get(answer.json, "states") : NULL;
@@ -387,15 +437,15 @@ static void examine_lethe(struct doctor *d)
 
 static struct attempt ask_queue(struct doctor *d, const char *states)
 {
-    return ask(d, d->lms, "GET",
-               arena_printf(&d->arena, QUEUE "?cool_off_days=" NOBODY_AGE "&limit=1%s", states), NULL);
+    return ask(d, "GET", arena_printf(&d->arena, QUEUE "?cool_off_days=" NOBODY_AGE "&limit=1%s", states),
+               NULL);
 }
 
 /* The LMS says that it does not know a state, and not always which. */
 static void examine_states_of_lms(struct doctor *d)
 {
-    const struct pipeline *ours = d->config.pipeline;
-    const char *all = "", *unknown = "", *name = d->lms->name;
+    const struct pipeline *ours = d->round->config.pipeline;
+    const char *all = "", *unknown = "", *name = d->service->name;
     for (unsigned i = 0; i < ours->n; i++)
         all = arena_printf(&d->arena, "%s&states=%s", all, ours->names[i]);
     struct attempt queue = ask_queue(d, all);
@@ -406,10 +456,14 @@ static void examine_states_of_lms(struct doctor *d)
         return;
     }
     tell(d->e, told);
-    for (unsigned i = 0; is_invalid && i < ours->n; i++) {
-        queue = ask_queue(d, arena_printf(&d->arena, "&states=%s", ours->names[i]));
-        if (queue.has_status && queue.status == STATUS_INVALID)
+    for (unsigned i = 0; is_invalid && !d->is_silent && i < ours->n; i++) {
+        struct attempt one = ask_queue(d, arena_printf(&d->arena, "&states=%s", ours->names[i]));
+        if (one.has_status && one.status == STATUS_INVALID)
             unknown = add_name(&d->arena, unknown, ours->names[i]);
+    }
+    if (is_invalid && !*unknown) {
+        tell_refusal(d, (struct diagnosis){ .check = "states", .about = name }, name, &queue, NULL);
+        return;
     }
     tell_states(d->e, &d->arena, name, unknown,
                 "Add them to RETIREMENT_STATES of the LMS, in the order of this file, and run its "
@@ -419,9 +473,9 @@ static void examine_states_of_lms(struct doctor *d)
 /* It looks at the user name before anything else. */
 static void examine_update_of_lms(struct doctor *d)
 {
-    const char *name = d->lms->name;
+    const char *name = d->service->name;
     struct diagnosis told = { .check = "right", .about = name, .what = "may update states" };
-    struct attempt update = ask(d, d->lms, "PATCH", "/api/user/v1/accounts/update_retirement_status/",
+    struct attempt update = ask(d, "PATCH", "/api/user/v1/accounts/update_retirement_status/",
                                 "{\"username\":\"\",\"new_state\":\"COMPLETE\",\"response\":\"\"}");
     struct answer answer = read_answer(d, &update);
     bool is_own = answer.form == ANSWER_JSON || answer.form == ANSWER_EMPTY;
@@ -429,16 +483,6 @@ static void examine_update_of_lms(struct doctor *d)
         tell(d->e, told);
     else
         tell_refusal(d, told, name, &update, remedy_worker);
-}
-
-static void examine_authorities(struct doctor *d)
-{
-    if (d->lethe && d->usable[d->lethe->index])
-        examine_lethe(d);
-    if (!d->lms || !d->usable[d->lms->index])
-        return;
-    examine_states_of_lms(d);
-    examine_update_of_lms(d);
 }
 
 /* ---- stages ---- */
@@ -490,32 +534,110 @@ static void examine_query(struct doctor *d, const struct stage_conf *stage)
     tell(d->e, told);
 }
 
-static bool is_usable(const struct doctor *d, const struct action_conf *action)
+static bool is_here(const struct doctor *d, const struct action_conf *action)
 {
     const struct service_conf *service = action_service(action, 0);
-    return !service || d->usable[service->index];
+    return service && service->index == d->service->index;
 }
 
+/* Those of the service. */
 static void examine_stages(struct doctor *d)
 {
-    const char *untried = "";
-    for (size_t i = 0; i < d->config.n_stages; i++) {
-        const struct stage_conf *stage = &d->config.stages[i];
+    const struct config *config = &d->round->config;
+    for (size_t i = 0; i < config->n_stages; i++) {
+        const struct stage_conf *stage = &config->stages[i];
         const struct verify_conf *verify = stage->verify;
-        if (stage->doctor && is_usable(d, &stage->action))
+        if (stage->doctor && is_here(d, &stage->action) && !d->is_silent) {
+            d->round->is_tried[i] = true;
             examine_call(d, stage);
-        else if (stage->action.kind == ACTION_HTTP)
-            untried = add_name(&d->arena, untried, stage->working);
-        if (verify && verify->read_only && verify->probe.kind == ACTION_SQL && is_usable(d, &verify->probe))
+        }
+        if (verify && verify->read_only && verify->probe.kind == ACTION_SQL && is_here(d, &verify->probe))
             examine_query(d, stage);
     }
+}
+
+static void tell_untried(struct round *r)
+{
+    const char *untried = "";
+    for (size_t i = 0; i < r->config.n_stages; i++)
+        if (r->config.stages[i].action.kind == ACTION_HTTP && !r->is_tried[i])
+            untried = add_name(&r->arena, untried, r->config.stages[i].working);
     if (*untried)
-        tell(d->e, (struct diagnosis){
+        tell(r->e, (struct diagnosis){
                        .level = DIAGNOSIS_UNTRIED,
                        .check = "call",
                        .about = untried,
                        .what = "not tried: the service cannot be used, or no call about nobody is known",
                    });
+}
+
+/* ---- a visit ---- */
+
+static void never_shut(void *arg, struct service *service)
+{
+}
+
+static void examine_all(struct doctor *d)
+{
+    services_open(&d->services,
+                  &(struct services_conf){
+                      .config = &d->round->config, .runtime = &d->runtime, .ranks = 1, .shut = never_shut });
+    if (examine_service(d)) {
+        if (d->service == d->round->lethe)
+            examine_lethe(d);
+        if (d->service == d->round->lms)
+            examine_states_of_lms(d);
+        if (d->service == d->round->lms && !d->is_silent)
+            examine_update_of_lms(d);
+        examine_stages(d);
+    }
+    services_close(&d->services);
+}
+
+static void *visit(void *arg)
+{
+    struct doctor *d = arg;
+    const struct world *world = d->round->e->world;
+    const struct http_client_conf conf = { .world = world,
+                                           .connections_per_host = 1,
+                                           .user_agent = "lethe/" LETHE_VERSION };
+    struct examination e = { .world = world, .config = d->round->e->config, .tell = keep_found, .arg = d };
+    d->e = &e;
+    d->end = &d->found;
+    d->runtime.world = world;
+    d->runtime.metrics = metrics_open();
+    d->rc = http_client_open(&http_curl, &conf, &d->runtime.client, &d->err);
+    if (!d->rc)
+        d->rc = tools_open(&d->tools, &d->runtime, NULL, &d->err);
+    if (!d->rc) {
+        examine_all(d);
+        tools_close(&d->tools);
+    }
+    http_client_close(&d->runtime.client);
+    metrics_close(&d->runtime.metrics);
+    timers_free(&d->runtime.timers);
+    return NULL;
+}
+
+static void begin_visit(struct doctor *d, const struct round *r, const struct service_conf *service,
+                        const struct mail_conf *mail)
+{
+    d->round = r;
+    d->service = service;
+    d->mail = mail;
+    d->has_thread = pthread_create(&d->thread, NULL, visit, d) == 0;
+    if (!d->has_thread)
+        visit(d);
+}
+
+static enum rc end_visit(struct doctor *d, struct err *err)
+{
+    if (d->has_thread)
+        pthread_join(d->thread, NULL);
+    for (const struct found *found = d->found; found; found = found->next)
+        tell(d->round->e, found->diagnosis);
+    arena_free(&d->arena);
+    return d->rc ? err_set(err, d->rc, "%s", d->err.text) : RC_OK;
 }
 
 /* ---- all of it ---- */
@@ -532,56 +654,43 @@ static const struct service_conf *add_service(struct service_conf *all, size_t *
     return added;
 }
 
-static void gather_services(struct doctor *d)
+static void gather_services(struct round *r)
 {
-    const struct config *given = d->e->config;
+    const struct config *given = r->e->config;
     size_t n = given->n_services;
-    struct service_conf *all = arena_array(&d->arena, n + 2, sizeof(all[0]));
-    d->config = *given;
+    struct service_conf *all = arena_array(&r->arena, n + 2, sizeof(all[0]));
+    r->config = *given;
     memcpy(all, given->services, n * sizeof(all[0]));
     if (given->authority && given->authority_is_lms)
-        d->lms = &all[given->authority->index];
+        r->lms = &all[given->authority->index];
     else if (given->authority)
-        d->lethe = add_service(all, &n, given->authority);
+        r->lethe = add_service(all, &n, given->authority);
     if (given->source)
-        d->lms = add_service(all, &n, &given->source->lms);
-    d->config.services = all;
-    d->config.n_services = n;
-    d->config.mail = NULL; /* its place is behind theirs */
-    d->usable = arena_array(&d->arena, n + 1, sizeof(d->usable[0]));
-}
-
-static void never_shut(void *arg, struct service *service)
-{
+        r->lms = add_service(all, &n, &given->source->lms);
+    r->config.services = all;
+    r->config.n_services = n;
+    r->config.mail = NULL; /* its place is behind theirs */
+    r->is_tried = arena_array(&r->arena, given->n_stages + 1, sizeof(r->is_tried[0]));
 }
 
 enum rc driver_examine(const struct examination *e, struct err *err)
 {
-    struct doctor d = { .e = e, .runtime = { .world = e->world } };
-    const struct http_client_conf conf = { .world = e->world,
-                                           .connections_per_host = 1,
-                                           .user_agent = "lethe/" LETHE_VERSION };
-    gather_services(&d);
-    enum rc rc = http_client_open(&http_curl, &conf, &d.runtime.client, err);
-    if (!rc)
-        rc = tools_open(&d.tools, &d.runtime, NULL, err);
-    if (!rc) {
-        d.runtime.metrics = metrics_open();
-        services_open(&d.services,
-                      &(struct services_conf){
-                          .config = &d.config, .runtime = &d.runtime, .ranks = 1, .shut = never_shut });
-        for (size_t i = 0; i < d.config.n_services; i++)
-            examine_service(&d, &d.config.services[i], NULL);
-        if (e->config->mail)
-            examine_service(&d, &e->config->mail->service, e->config->mail);
-        examine_authorities(&d);
-        examine_stages(&d);
-        services_close(&d.services);
-        metrics_close(&d.runtime.metrics);
-        tools_close(&d.tools);
+    struct round r = { .e = e };
+    struct err later;
+    enum rc rc = RC_OK;
+    gather_services(&r);
+    size_t n = r.config.n_services;
+    struct doctor *doctors = arena_array(&r.arena, n + 1, sizeof(doctors[0]));
+    for (size_t i = 0; i < n; i++)
+        begin_visit(&doctors[i], &r, &r.config.services[i], NULL);
+    if (e->config->mail)
+        begin_visit(&doctors[n], &r, &e->config->mail->service, e->config->mail);
+    n += e->config->mail != NULL;
+    for (size_t i = 0; i < n; i++) {
+        enum rc one = end_visit(&doctors[i], rc ? &later : err);
+        rc = rc ? rc : one;
     }
-    http_client_close(&d.runtime.client);
-    timers_free(&d.runtime.timers);
-    arena_free(&d.arena);
+    tell_untried(&r);
+    arena_free(&r.arena);
     return rc;
 }

@@ -5,12 +5,13 @@ import pty
 import re
 import ssl
 import subprocess
+import threading
 
 import pytest
 
 from driver_site import DriverSite, STATES, WAY
 from old_lms import BASE, OldLms
-from services import make_certificate
+from services import HANG_UP, make_certificate
 from site_under_test import LETHE, TIMEOUT
 
 FAILED = 1
@@ -186,6 +187,33 @@ def test_a_certificate_that_ends_soon_is_seen_by_way_of_the_service_s_own_author
     found = checks(house)
     assert found["certificate", "desk"][0] == "warning" and "Renew" in found["certificate", "desk"][2]
     assert found["clock", "desk"][0] == "good"
+
+
+def test_services_are_examined_at_once_and_told_in_the_order_of_the_file(house, make_service):
+    """Each gives its token only when all three are being asked for one."""
+    all_ask = threading.Barrier(3, timeout=5)
+
+    def give_token(call):
+        if call.path.endswith("/access_token"):
+            all_ask.wait()
+            return 200, {"access_token": "t", "token_type": "Bearer"}
+        return 404
+
+    for name in ("wren", "finch", "robin"):
+        house.service(name, make_service(script=give_token), oauth2={"client_id": "lethe", "client_secret": "correct-horse-0123"})
+    told = house.ok("doctor", "--json").json["checks"]
+    assert [c["about"] for c in told if c["check"] == "service"] == list(house.config["services"])
+
+
+def test_a_service_that_does_not_answer_is_asked_once(house, make_service):
+    dead = make_service(script=lambda call: 404 if call.method == "GET" else HANG_UP)
+    house.service("dead", dead)
+    for n in range(2):
+        house.stage(f"ASKING_{n}", f"ASKED_{n}", http={"service": "dead", "post": f"/{n}", "json": {"username": "{original_username}"}},
+                    doctor={"refused": [400]})
+    found = checks(house, code=FAILED)
+    assert [call.path for call in dead.calls] == ["/", "/0"]
+    assert found["call", "ASKING_0"][0] == "red" and found["call", "CLOSING_TICKETS, ASKING_1"][0] == "untried"
 
 
 def test_a_broken_file_is_no_case_for_it(house):
