@@ -48,6 +48,7 @@ struct api {
     bool user_is_meant;          /* may make a data directory, though it is root */
     bool populate;               /* a server inside this process gives an empty database its states */
     bool only_running;           /* CLI_RUNNING */
+    bool upkeep;                 /* CLI_UPKEEP */
     bool monitors;               /* CLI_MONITOR */
     int64_t deadline;            /* of a command that monitors */
     struct metrics *metrics;
@@ -104,7 +105,11 @@ static enum rc check_owner(const struct api *api, struct err *err)
 static enum rc reach(struct api *api, int64_t deadline, struct err *err)
 {
     const struct server_conf conf = {
-        .config = api->config, .world = api->world, .metrics = api->metrics, .populate = api->populate
+        .config = api->config,
+        .world = api->world,
+        .metrics = api->metrics,
+        .populate = api->populate,
+        .upkeep = api->upkeep,
     };
     for (;;) {
         enum presence presence;
@@ -252,6 +257,7 @@ enum rc api_open(struct cli *cli, struct api **out, struct err *err)
     api->world = cli->world;
     api->metrics = metrics_open();
     api->only_running = cli->command->shared & CLI_RUNNING;
+    api->upkeep = cli->command->shared & CLI_UPKEEP;
     api->monitors = cli->command->shared & CLI_MONITOR;
     api->deadline = world_mono(cli->world) + MONITOR_TIMEOUT_S * CLOCK_S;
     enum rc rc = http_client_open(&http_curl, &conf, &api->client, err);
@@ -278,9 +284,16 @@ void api_close(struct api **out)
     *out = NULL;
 }
 
-bool api_is_inside(const struct api *api)
+struct server *api_inside(const struct api *api)
 {
-    return api->server != NULL;
+    return api->server;
+}
+
+enum rc api_keep(struct api *api, struct err *err)
+{
+    enum rc rc = api->server ? RC_OK : reach(api, world_mono(api->world), err);
+    bool is_starting = rc == RC_CONFLICT && strcmp(err->code, "locked") == 0;
+    return is_starting ? RC_OK : rc;
 }
 
 /* ---- calls ---- */

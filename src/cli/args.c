@@ -300,13 +300,6 @@ enum rc cli_want_server(const struct config *config, struct err *err)
 {
     if (!config->authority)
         return RC_OK;
-    if (config->authority_is_lms)
-        return err_set(
-            err, RC_INVALID,
-            "%s is the configuration of a driver for the LMS at %s, where people and their states "
-            "are kept: look at them and set them in the LMS's admin; \"lethe drive\", \"lethe fuse\" "
-            "and \"lethe config check\" use this file",
-            config->file, config->authority->url);
     return err_set(
         err, RC_INVALID,
         "%s is the configuration of a driver, whose server is at %s: only \"lethe drive\" and \"lethe config "

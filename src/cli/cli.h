@@ -42,9 +42,12 @@ enum {
     CLI_AS_IT_IS = 4, /* a server that is started inside it leaves an empty database without states */
     CLI_YES = 16,     /* takes --yes: cli_asks */
     CLI_RUNNING = 32, /* starts no server inside it */
+    CLI_UPKEEP = 64,  /* stays: a server that is started inside it does its upkeep */
     CLI_MONITOR = 8   /* for monitoring systems: starts no server, repeats no call, ends in time, and an error
                        * that it does not report itself exits with 3, "unknown" */
 };
+
+struct server;
 
 struct cli_command {
     const char *group;    /* "retirement"; NULL when the name stands alone */
@@ -171,8 +174,10 @@ enum rc api_get_once(struct cli *cli, const char *path, struct api_answer *out, 
 enum rc api_post_once(struct cli *cli, const char *path, struct api_body *body, struct api_answer *out,
                       struct err *err) MUST_CHECK;
 void api_close(struct api **api);
-/* Is the server one that was started inside this process? */
-bool api_is_inside(const struct api *api);
+/* The server that was started inside this process; NULL: another process has it. */
+struct server *api_inside(const struct api *api);
+/* If no server has the data directory any more, because the process that had it has ended, starts one. */
+enum rc api_keep(struct api *api, struct err *err) MUST_CHECK;
 
 /* One page of a list: GET path with after=N behind it, which must end with ? or &. *after becomes where the
  * next page begins, 0 behind the last one. RC_INTERNAL: the answer has no such list. */

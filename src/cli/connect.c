@@ -25,7 +25,7 @@ void connect_all(struct cli *cli, const struct config *config, struct reached *r
 {
     *reached = (struct reached){ .list = arena_array(&cli->arena, config->n_services + 3,
                                                      sizeof(reached->list[0])) };
-    if (config->authority && !config->authority_is_lms)
+    if (config->authority)
         add(cli, reached, config->authority, NULL);
     if (config->source)
         add(cli, reached, &config->source->lms, NULL);

@@ -54,43 +54,9 @@ static enum rc print_fuse(struct cli *cli, const struct api_answer *answer, stru
     return RC_OK;
 }
 
-/* Of a driver for an LMS, whose fuse is in its data_dir. */
-static enum rc print_of_lms(struct cli *cli, struct err *err)
-{
-    struct buf text;
-    struct api_answer answer = { 0 };
-    struct json *json;
-    buf_init(&text, SHOWN_BYTES_MAX);
-    enum rc rc = driver_show_fuse(cli->config, &text, err);
-    if (!rc)
-        rc = json_parse(&cli->arena, buf_str(&text), text.len, &json, err);
-    if (!rc) {
-        answer.json = json;
-        rc = print_fuse(cli, &answer, err);
-    }
-    buf_free(&text);
-    return rc;
-}
-
-/* Does the configuration drive an LMS? */
-static enum rc look_for_lms(struct cli *cli, bool *out, struct err *err)
-{
-    const struct config *config;
-    *out = false;
-    if (cli_option(cli, "server"))
-        return RC_OK;
-    enum rc rc = cli_config(cli, &config, err);
-    *out = !rc && config->authority_is_lms;
-    return rc;
-}
-
 static enum rc run_show(struct cli *cli, struct err *err)
 {
     struct api_answer answer;
-    bool of_lms;
-    enum rc found = look_for_lms(cli, &of_lms, err);
-    if (found || of_lms)
-        return found ? found : print_of_lms(cli, err);
     enum rc rc = api_get_once(cli, "/v1/fuse", &answer, err);
     return rc ? rc : print_fuse(cli, &answer, err);
 }
@@ -100,15 +66,7 @@ static enum rc run_release(struct cli *cli, struct err *err)
     struct api_body body;
     struct api_answer answer;
     const char *reason;
-    bool of_lms;
     enum rc rc = cli_require(cli, "reason", &reason, err);
-    if (!rc)
-        rc = look_for_lms(cli, &of_lms, err);
-    if (!rc && of_lms) {
-        rc = driver_release_fuse(cli->config, arena_printf(&cli->arena, "local:%u", (unsigned)getuid()),
-                                 reason, world_now(cli->world), err);
-        return rc ? rc : print_of_lms(cli, err);
-    }
     if (rc)
         return rc;
     api_body_open(&body);

@@ -92,13 +92,12 @@ static const char *authorities_fault(struct cli *cli, const char *path)
     return words(&cli->arena, rc ? rc : http_check_authorities(pem, world_now(cli->world), &err), &err);
 }
 
-/* The server makes the folder of the archives when it archives for the first time. has_socket: a driver for
- * an LMS has no socket in it. */
-static const char *data_dir_fault(struct arena *a, const char *path, bool has_socket)
+/* The server makes the folder of the archives when it archives for the first time. */
+static const char *data_dir_fault(struct arena *a, const char *path)
 {
     struct err err;
     struct stat st;
-    enum rc rc = has_socket ? server_check_socket_path(server_socket_path(a, path), &err) : RC_OK;
+    enum rc rc = server_check_socket_path(server_socket_path(a, path), &err);
     if (!rc)
         rc = file_check_data_dir(path, &err);
     const char *fault = words(a, rc, &err);
@@ -131,9 +130,9 @@ const char *named_fault(struct cli *cli, const struct config *config, const stru
     switch (named->kind) {
     case NAMED_PROGRAM: return program_fault(&cli->arena, named->exec);
     case NAMED_DATA_DIR:
-        if (config->authority && !config->authority_is_lms)
+        if (config->authority)
             return NULL; /* what a driver for a server elsewhere does stands there */
-        return data_dir_fault(&cli->arena, named->text, !config->authority_is_lms);
+        return data_dir_fault(&cli->arena, named->text);
     case NAMED_CERTIFICATE: return certificate_fault(cli, named->text, named->key);
     case NAMED_AUTHORITIES: return authorities_fault(cli, named->text);
     case NAMED_RECIPIENT: return recipient_fault(cli, named->text);

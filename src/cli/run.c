@@ -22,6 +22,8 @@
 #include "driver/driver.h"
 #include "server/server.h"
 
+enum { KEEP_EVERY_MS = 500 };
+
 /* A progress bar or a summary says what is done, so the log keeps to warnings. */
 static void calm_log(const struct config *config)
 {
@@ -62,13 +64,27 @@ static enum rc crew_start(struct crew *crew, const struct driver_conf *conf, str
     return err_set(err, RC_INTERNAL, "cannot start a thread: %s", strerror(failed));
 }
 
+/* The driver needs a server, and the one that it found may have been inside a command that has ended. api:
+ * NULL: somebody else looks after the server. */
+static void keep_server(struct stay *stay, struct api *api)
+{
+    struct err err;
+    if (!api)
+        return;
+    if (api_keep(api, &err))
+        log_error("%s", err.text);
+    stay->server = api_inside(api);
+}
+
 /* Waits until the driver has ended: by itself, for a reload, or after signals, each of which is one stop. */
-static enum rc crew_wait(struct crew *crew, struct stay *stay, struct err *err)
+static enum rc crew_wait(struct crew *crew, struct stay *stay, struct api *api, struct err *err)
 {
     enum stay_event event;
-    while ((event = stay_next()) != STAY_DRIVER_ENDED) {
+    while ((event = stay_next(api && !stay->server ? KEEP_EVERY_MS : -1)) != STAY_DRIVER_ENDED) {
         unsigned stops = 0;
-        if (event == STAY_STOP) {
+        if (event == STAY_NOTHING) {
+            keep_server(stay, api);
+        } else if (event == STAY_STOP) {
             stay_notify("STOPPING=1");
             stops = ++crew->signals;
         } else if (crew->signals == 0 && stay_reload(stay)) {
@@ -85,8 +101,11 @@ static enum rc crew_wait(struct crew *crew, struct stay *stay, struct err *err)
     return crew->rc;
 }
 
-/* A Lethe server enforces its own cool-off; an LMS is told which one to apply. */
-enum { COOL_OFF_AS_CONFIGURED = -1 };
+static void stand_at(struct driver_conf *conf, struct arena *a, const struct config *config)
+{
+    conf->socket_path = server_socket_path(a, config->data_dir);
+    conf->alive_folder = config->authority ? NULL : server_drivers_folder(a, config->data_dir);
+}
 
 static struct driver_conf configured(const struct driver_conf *given, struct stay *stay)
 {
@@ -95,9 +114,7 @@ static struct driver_conf configured(const struct driver_conf *given, struct sta
     conf.world = stay->cli->world;
     conf.http = &http_curl;
     conf.smtp = &smtp_curl;
-    conf.socket_path = server_socket_path(&stay->cli->arena, stay->config->data_dir);
-    if (given->cool_off_us == COOL_OFF_AS_CONFIGURED)
-        conf.cool_off_us = stay->config->authority_is_lms ? stay->config->cool_off_us : 0;
+    stand_at(&conf, &stay->cli->arena, stay->config);
     return conf;
 }
 
@@ -111,12 +128,12 @@ static enum rc crew_follow(struct crew *crew, const struct driver_conf *given, s
         return rc;
     log_error("%s; the driver goes on with the previous configuration", err->text);
     conf.config = stay->before;
-    conf.socket_path = server_socket_path(&stay->cli->arena, stay->before->data_dir);
+    stand_at(&conf, &stay->cli->arena, stay->before);
     return crew_start(crew, &conf, err);
 }
 
 /* Drives until a signal, also while no server answers. */
-static enum rc drive_on(const struct driver_conf *given, struct stay *stay, struct err *err)
+static enum rc drive_on(const struct driver_conf *given, struct stay *stay, struct api *api, struct err *err)
 {
     struct crew crew;
     enum rc rc;
@@ -124,14 +141,16 @@ static enum rc drive_on(const struct driver_conf *given, struct stay *stay, stru
         rc = crew_follow(&crew, given, stay, err);
         if (rc)
             return rc;
-        if (!stay->server) /* otherwise the server was ready before */
+        if (!(stay->roles & STAY_SERVES)) /* otherwise the server was ready before */
             stay_notify("READY=1");
-        rc = crew_wait(&crew, stay, err);
+        rc = crew_wait(&crew, stay, api, err);
         if (rc && crew.stops > crew.signals)
             log_warning("%s", err->text);
     } while (crew.stops > crew.signals);
     return rc;
 }
+
+enum { AS_CONFIGURED = -1 };
 
 static int progress_fd(void)
 {
@@ -187,7 +206,7 @@ static enum rc run_beside(struct cli *cli, unsigned roles, const struct driver_c
     conf.metrics = metrics;
     enum rc rc = open_beside(&stay, metrics, err);
     if (!rc)
-        rc = drive_on(&conf, &stay, err);
+        rc = drive_on(&conf, &stay, NULL, err);
     if (stay.server)
         server_close(&stay.server);
     stay_close(&stay);
@@ -204,7 +223,7 @@ static enum rc run_serve(struct cli *cli, struct err *err)
 
 static enum rc run_run(struct cli *cli, struct err *err)
 {
-    const struct driver_conf conf = { .progress_fd = progress_fd(), .cool_off_us = COOL_OFF_AS_CONFIGURED };
+    const struct driver_conf conf = { .progress_fd = progress_fd(), .cool_off_us = AS_CONFIGURED };
     return run_beside(cli, STAY_SERVES | STAY_DRIVES, &conf, err);
 }
 
@@ -283,13 +302,26 @@ static void print_summary(struct arena *a, const struct driver_summary *s, bool 
            print_count(a, s->retries, "repetition", "repetitions"));
 }
 
-/* Reaches the server of the data directory, or starts one inside this process. */
-static enum rc reach_server(struct cli *cli, const struct driver_conf *conf, struct api **api,
+/* Reaches the server of the data directory, or starts one inside this process. Of a driver file the directory
+ * is said: its operators have none in their configuration. */
+static enum rc open_api(struct stay *stay, struct api **api, struct err *err)
+{
+    enum rc rc = api_open(stay->cli, api, err);
+    if (!rc)
+        stay->server = api_inside(*api);
+    if (rc || !stay->config->is_driver_file || cli_flag(stay->cli, "json"))
+        return rc;
+    printf("data directory %s\n", stay->config->data_dir);
+    return fflush(stdout) != 0 ? err_set_errno(err, "cannot write to standard output") : RC_OK;
+}
+
+static enum rc reach_server(struct stay *stay, const struct driver_conf *conf, struct api **api,
                             struct err *err)
 {
+    struct cli *cli = stay->cli;
     const struct json *known;
-    enum rc rc = api_open(cli, api, err);
-    if (!rc && api_is_inside(*api))
+    enum rc rc = open_api(stay, api, err);
+    if (!rc && stay->server)
         calm_log(conf->config);
     if (!rc && conf->username && !conf->config->source) /* else the LMS may have the person */
         rc = chosen_search(*api, &cli->arena, "username", conf->username, &known, err);
@@ -375,13 +407,13 @@ static enum rc drive_once(struct stay *stay, const struct driver_conf *given, st
     if (conf.progress_fd >= 0)
         calm_log(conf.config);
     if (!conf.config->authority)
-        rc = reach_server(cli, &conf, &api, err);
+        rc = reach_server(stay, &conf, &api, err);
     if (!rc)
         rc = crew_start(&crew, &conf, err);
     if (rc)
         goto out;
-    enum rc ended = crew_wait(&crew, stay, err);
-    if (ended && crew.summary.people > 0)
+    enum rc ended = crew_wait(&crew, stay, api, err);
+    if (ended && crew.summary.stages + crew.summary.calls > 0)
         ended = err_set_code(err, ended, "failed_while_retiring", "%s", arena_strdup(&cli->arena, err->text));
     struct err untold;
     rc = tell_what_was_done(cli, api, &crew, ended ? &untold : err);
@@ -426,13 +458,24 @@ static enum script_exit script_exit_of(const struct cli *cli, const struct err *
     return SCRIPT_SETUP_FAILED;
 }
 
+/* A driver file is all that there is on its machine: no other program keeps a server for it. */
+static enum rc drive_file_on(const struct driver_conf *given, struct stay *stay, struct err *err)
+{
+    struct api *api = NULL;
+    enum rc rc = open_api(stay, &api, err);
+    if (!rc)
+        rc = drive_on(given, stay, api, err);
+    api_close(&api);
+    return rc;
+}
+
 static enum rc run_drive(struct cli *cli, struct err *err)
 {
     struct stay stay = { .cli = cli, .roles = STAY_DRIVES };
     struct driver_conf conf = {
         .username = cli_option(cli, "username"),
         .progress_fd = progress_fd(),
-        .cool_off_us = COOL_OFF_AS_CONFIGURED,
+        .cool_off_us = AS_CONFIGURED,
     };
     const char *cool_off = cli_option(cli, "cool-off"), *given = cli_option(cli, "config");
     const char *file = given ? given : "lethe.yml";
@@ -445,7 +488,9 @@ static enum rc run_drive(struct cli *cli, struct err *err)
     conf.metrics = metrics_open();
     rc = stay_open(&stay, !once, err);
     if (!rc)
-        rc = once ? drive_once(&stay, &conf, err) : drive_on(&conf, &stay, err);
+        rc = once                          ? drive_once(&stay, &conf, err)
+             : stay.config->is_driver_file ? drive_file_on(&conf, &stay, err)
+                                           : drive_on(&conf, &stay, NULL, err);
     stay_close(&stay);
     metrics_close(&conf.metrics);
     bool is_missing = access(file, F_OK) != 0; /* it may have been one of the scripts' */
@@ -501,7 +546,7 @@ const struct cli_command command_serve = {
 const struct cli_command command_drive = {
     .name = "drive",
     .options = drive_options,
-    .shared = CLI_JSON,
+    .shared = CLI_JSON | CLI_UPKEEP,
     .summary = "the driver alone",
     .about = "Takes people who are due through the stages of the configuration, for the server\n"
              "of its data_dir or that of `authority`. With --once it ends when no one is due\n"

@@ -79,13 +79,17 @@ static enum rc watch_signals(bool reloads, struct err *err)
 
 /* poll before read: under ThreadSanitizer a signal handler runs during poll, but only after read has
  * returned. */
-enum stay_event stay_next(void)
+enum stay_event stay_next(int timeout_ms)
 {
     struct pollfd end = { .fd = events[0], .events = POLLIN };
     char event;
-    while (poll(&end, 1, -1) != 1 || read(events[0], &event, 1) != 1)
-        ;
-    return (enum stay_event)event;
+    for (;;) {
+        int n = poll(&end, 1, timeout_ms);
+        if (n == 0)
+            return STAY_NOTHING;
+        if (n == 1 && read(events[0], &event, 1) == 1)
+            return (enum stay_event)event;
+    }
 }
 
 /* sd_notify(3) by hand. */
@@ -175,7 +179,7 @@ static void take_up(struct stay *stay, struct configuration *c)
 {
     struct buf fixed;
     buf_init(&fixed, 1024);
-    if (stay->roles & STAY_SERVES)
+    if (stay->server)
         config_keep_fixed(stay->config, c->config, &fixed);
     if (fixed.len)
         log_warning("%s: these changes need a restart: %s", c->config->file, buf_str(&fixed));

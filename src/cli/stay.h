@@ -11,8 +11,8 @@
 #include "cli/cli.h"
 #include "server/server.h"
 
-/* RELOAD: SIGHUP. STOP: SIGTERM, SIGINT, and SIGHUP when the terminal is gone. */
-enum stay_event { STAY_STOP = 's', STAY_RELOAD = 'r', STAY_DRIVER_ENDED = 'd' };
+/* RELOAD: SIGHUP. STOP: SIGTERM, SIGINT, and SIGHUP when the terminal is gone. NOTHING: the time is over. */
+enum stay_event { STAY_NOTHING = 0, STAY_STOP = 's', STAY_RELOAD = 'r', STAY_DRIVER_ENDED = 'd' };
 
 enum stay_role { STAY_SERVES = 1, STAY_DRIVES = 2 };
 
@@ -31,9 +31,9 @@ enum rc stay_open(struct stay *stay, bool reloads, struct err *err) MUST_CHECK;
 /* Call it when no configuration is in use any more. */
 void stay_close(struct stay *stay);
 
-enum stay_event stay_next(void);
-void stay_post(enum stay_event event); /* from any thread or signal handler */
-const atomic_bool *stay_hurry(void);   /* a second signal to stop came */
+enum stay_event stay_next(int timeout_ms); /* -1: waits for ever */
+void stay_post(enum stay_event event);     /* from any thread or signal handler */
+const atomic_bool *stay_hurry(void);       /* a second signal to stop came */
 
 /* Reads the file again and hands it to the server; the driver is for the caller. Returns false when the file
  * is wrong, which is logged: then everything stays as it is. */

@@ -297,60 +297,6 @@ static enum rc check_lease(struct config *config, const struct yaml *root, struc
     return RC_OK;
 }
 
-/* Settings that an LMS cannot follow, and why. */
-static enum rc check_for_lms(struct reading *r, const struct yaml *root, struct err *err)
-{
-    const struct config *config = r->config;
-    static const struct {
-        const char *section, *key, *why;
-    } never[] = {
-        { "driver", "lease", "an LMS grants no leases" },
-        { "mail", "confirmation",
-          "requests go to the LMS, and the driver learns of them only when they are due" },
-        { "watch", "stuck", "the driver moves only retirements that it put into a working state itself" },
-        { "watch", "overdue_after",
-          "the driver begins each retirement as soon as the LMS lists it, and reports those that it cannot "
-          "begin" },
-        { "fuse", "times_usual", "an LMS does not say how many requests are usual: give fuse.people" },
-    };
-    const struct yaml *alerts = yaml_get(root, "alerts"),
-                      *order = yaml_get(yaml_get(root, "driver"), "order");
-    enum rc all = RC_OK;
-    for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
-        const struct yaml *at = yaml_get(yaml_get(root, never[i].section), never[i].key);
-        if (at)
-            reading_go_on(r, root,
-                          yaml_key_error(at, err, "%s cannot stand here: %s", never[i].key, never[i].why),
-                          &all, err);
-    }
-    for (size_t i = 0; i < config->n_hooks; i++)
-        if (alerts && config->hooks[i].elsewhere)
-            reading_go_on(r, root,
-                          yaml_key_error(alerts, err,
-                                         "alert %s has no action: this driver delivers all of them",
-                                         config->hooks[i].name),
-                          &all, err);
-    if (order && config->newest_first)
-        reading_go_on(
-            r, root,
-            yaml_value_error(order, err, "an LMS gives the oldest requests first, so it can only be oldest"),
-            &all, err);
-    return all;
-}
-
-/* Each look at an LMS is work for a site that people are using. */
-static enum rc adapt_to_lms(struct reading *r, const struct yaml *root, struct err *err)
-{
-    struct config *config = r->config;
-    if (!config->authority_is_lms)
-        return RC_OK;
-    if (!yaml_get(yaml_get(root, "driver"), "poll"))
-        config->poll_us = LMS_POLL;
-    if (!yaml_get(yaml_get(root, "fuse"), "people"))
-        config->fuse.people = LMS_FUSE;
-    return check_for_lms(r, root, err);
-}
-
 /* People ask at the LMS, and wait there. */
 static enum rc adapt_to_source(struct config *config, const struct yaml *root, struct err *err)
 {
@@ -363,11 +309,11 @@ static enum rc adapt_to_source(struct config *config, const struct yaml *root, s
         if (yaml_get(root, never[i]))
             return yaml_key_error(yaml_get(root, never[i]), err, "%s cannot stand beside source: %s",
                                   never[i], why[i]);
-    if (!yaml_get(root, "stages"))
+    if (!yaml_get(root, "stages") && !config->is_driver_file)
         return yaml_error(root, err, "stages is missing: a source needs the stages whose states the LMS has");
     config->cool_off_us = 0;
     if (!yaml_get(yaml_get(root, "driver"), "poll"))
-        config->poll_us = LMS_POLL;
+        config->poll_us = LMS_POLL; /* each look is work for a site that people are using */
     if (!yaml_get(yaml_get(root, "fuse"), "people"))
         config->fuse.people = LMS_FUSE;
     return RC_OK;
@@ -396,8 +342,7 @@ static void check_all(struct reading *r, const struct yaml *root, enum rc *all, 
         reading_go_on(r, root, identity_check(config, root, err), all, err);
     reading_go_on(r, root, check_exposed(config, root, err), all, err);
     reading_go_on(r, root, adapt_to_source(config, root, err), all, err);
-    enum rc rc = adapt_to_lms(r, root, err);
-    reading_go_on(r, root, !rc ? check_lease(config, root, err) : rc, all, err);
+    reading_go_on(r, root, check_lease(config, root, err), all, err);
 }
 
 static void warn_of_readers(struct reading *r)

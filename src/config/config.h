@@ -459,9 +459,8 @@ struct config {
 
     /* the driver */
     const struct service_conf *authority; /* the server it works for; NULL: that of data_dir */
-    bool authority_is_lms; /* it is one of services and grants no leases: what the driver does stands in
-                              data_dir */
-    const struct source_conf *source; /* the LMS from which people come; NULL: they ask here */
+    const struct source_conf *source;     /* the LMS from which people come; NULL: they ask here */
+    bool is_driver_file; /* of Open edX: the source is its LMS, and edited stages take effect by themselves */
     int64_t lease_us;
     unsigned max_in_flight; /* retirements at once */
     int64_t poll_us;        /* between two looks for due retirements */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file of the driver scripts of Open edX. Its base_urls become services, its pipeline becomes stages that
- * `use` the catalogue, and these are then read like any others.
+ * The file of the driver scripts of Open edX. Its LMS becomes the source, its base_urls become services, its
+ * pipeline becomes stages that `use` the catalogue, and these are then read like any others.
  *
  * Its hard idea is tolerance in the right places. The same file configures other scripts too, so the keys of
  * those are known by name and left to them; settings of Lethe's own work, or are refused with the reason; all
- * other keys are refused. What worked for years (plain http, a
- * short secret, a file that others can read) is a warning and no error.
+ * other keys are refused. What worked for years (plain http, a short secret, a file that others can read) is
+ * a warning and no error.
  */
 #include "config/config_int.h"
 
@@ -21,11 +21,13 @@
 struct driver_file {
     const char *client_id, *secret;
     struct channel channel;
+    int64_t cool_off_us;
 };
 
-enum { KEYS_MAX = 100, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20 };
+enum { KEYS_MAX = 100, ROW_LEN = 4, CONCURRENT = 8, BREAKER_FAILURES = 20, QUEUE_BATCH = 200 };
 
 #define BREAKER_PAUSE (30 * CLOCK_S)
+#define COOL_OFF_MAX  (10 * 365 * CLOCK_DAY)
 
 /* ---- keys ---- */
 
@@ -36,10 +38,6 @@ static const char *const clients[] = { "lms",       "ecommerce",       "credenti
 
 /* Keys of base_urls that only other scripts, or stages that need a service of their own, have a use for. */
 static const char *const other_urls[] = { "segment", "demographics", "notes", NULL };
-
-/* Settings of our own that can stand in such a file. */
-static const char *const native_keys[] = { "alerts",   "mail",   "watch", "data_dir", "secrets_dir",
-                                           "cool_off", "driver", "fuse",  "log",      NULL };
 
 /* Keys of the other scripts, and of methods whose credentials Lethe takes from `services`. */
 static const char *const keys_of_scripts[] = {
@@ -73,15 +71,15 @@ static const char *const keys_of_scripts[] = {
     NULL,
 };
 
-/* Settings of Lethe's own that mean nothing in the file of a driver for an LMS, and why. */
+/* Settings of Lethe's own that cannot stand beside those of the scripts, and why. */
 static const struct {
     const char *key, *why;
 } foreign_keys[] = {
-    { "authority", "the LMS of base_urls is the authority" },
+    { "authority", "people come from the LMS of base_urls" },
+    { "source", "it is the LMS of base_urls" },
+    { "identity", "the LMS makes the retired names" },
     { "stages", "the stages stand in retirement_pipeline" },
     { "states", "the states stand in retirement_pipeline" },
-    { "on_request", "an LMS does not tell the driver of new requests" },
-    { "on_cancel", "an LMS does not tell the driver of cancelled requests" },
 };
 
 static enum rc read_known_secret(struct reading *r, const struct setting *s, const struct yaml *at,
@@ -131,6 +129,8 @@ static const struct setting settings[] = {
     { "client_secret_file", "path", secret_read_file, OF(secret), NULL, "a file with the secret" },
     { "client_secret_env", "name", secret_read_env, OF(secret), NULL, "a variable with the secret" },
     CHANNEL_SETTINGS(OF(channel)),
+    { "cool_off", "time", setting_length, OF(cool_off_us), "7d",
+      "how long a request waits at the LMS before the LMS gives it out: whole days", .max = COOL_OFF_MAX },
     { "base_urls", "map of URLs", read_later, 0, NULL, "where the LMS and the other services are",
       .required = true },
     { "services", "map of services", read_later, 0, NULL,
@@ -157,22 +157,33 @@ static size_t add_keys(const char **keys, size_t n, const char *const *more)
     return n;
 }
 
+/* Why a setting of our own cannot stand here; NULL: nothing is wrong with it. */
+static const char *why_not(const char *key)
+{
+    for (size_t i = 0; i < sizeof(foreign_keys) / sizeof(*foreign_keys); i++)
+        if (strcmp(foreign_keys[i].key, key) == 0)
+            return foreign_keys[i].why;
+    return NULL;
+}
+
+static size_t add_settings_of(const char **keys, size_t n, const struct setting *table)
+{
+    for (; table->key; table++)
+        if (!why_not(table->key))
+            keys[n++] = table->key;
+    assert(n < KEYS_MAX);
+    return n;
+}
+
 /* A key that is none of the scripts' and none that works here. */
 static enum rc refuse_key(struct reading *r, const struct setting *own, const struct yaml *at,
                           struct err *err)
 {
-    const char *keys[KEYS_MAX] = { NULL }, *why = NULL;
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof(foreign_keys) / sizeof(*foreign_keys); i++)
-        if (strcmp(foreign_keys[i].key, at->key) == 0)
-            why = foreign_keys[i].why;
-    if (!why && has_setting(own, at->key))
-        why = "it is for a server, and this is the file of a driver for an LMS";
-    if (why)
-        return yaml_key_error(at, err, "%s cannot stand here: %s", at->key, why);
-    for (const struct setting *s = settings; s->key; s++)
-        keys[n++] = s->key;
-    n = add_keys(keys, n, native_keys);
+    const char *keys[KEYS_MAX] = { NULL };
+    if (why_not(at->key))
+        return yaml_key_error(at, err, "%s cannot stand here: %s", at->key, why_not(at->key));
+    size_t n = add_settings_of(keys, 0, settings);
+    n = add_settings_of(keys, n, own);
     n = add_keys(keys, n, keys_of_scripts);
     const char *nearest = text_nearest(at->key, keys), *brief = text_brief(r->arena, at->key);
     if (nearest)
@@ -197,14 +208,12 @@ static enum rc sort_keys(struct reading *r, const struct setting *own, const str
                          struct yaml *theirs, struct yaml *ours, struct err *err)
 {
     const char *keys[KEYS_MAX] = { NULL };
-    size_t n = 0;
-    for (const struct setting *s = settings; s->key; s++)
-        keys[n++] = s->key;
     enum rc rc = RC_OK;
+    add_settings_of(keys, 0, settings);
     for (const struct yaml *child = root->first; child; child = child->next) {
         if (has_setting(settings, child->key))
             yaml_append(r->arena, theirs, child);
-        else if (text_is_listed(child->key, native_keys))
+        else if (has_setting(own, child->key) && !why_not(child->key))
             yaml_append(r->arena, ours, child);
         else if (!text_is_listed(child->key, keys_of_scripts)) {
             reading_go_on(r, child, refuse_key(r, own, child, err), &rc, err);
@@ -334,55 +343,57 @@ static enum rc make_services(struct reading *r, const struct driver_file *file, 
 
 /* ---- stages ---- */
 
-/* Settings of our own, as a fifth item of a row, which the scripts ignore. */
+/* Settings of our own: a fifth item, which the scripts ignore, or the third one of a stage that only Lethe
+ * knows. */
 static enum rc add_settings(struct reading *r, const struct yaml *more, struct yaml *stage, struct err *err)
 {
-    static const char *const keys[] = { "timeout", "retry",    "verify", "needs",
-                                        "changes", "destroys", "leaves", NULL };
-    enum rc rc = yaml_want(more, YAML_MAP, "more settings of the stage, like { verify: ... }", err);
-    if (rc)
-        return rc;
-    for (const struct yaml *child = more->first; child; child = child->next) {
-        enum rc one = RC_OK;
-        if (strcmp(child->key, "finds_nobody") == 0)
-            one = yaml_key_error(
-                child, err, "finds_nobody cannot stand here: beside an LMS it is not counted how stages end");
-        else if (!text_is_listed(child->key, keys))
-            one = yaml_key_error(child, err, "%s cannot stand here: %s can", text_brief(r->arena, child->key),
-                                 "timeout, retry, verify, needs, changes, destroys and leaves");
-        reading_go_on(r, child, one, &rc, err);
-        if (!one)
+    static const char *const of_row[] = { "working", "completed", "use", NULL };
+    enum rc rc = yaml_want(more, YAML_MAP, "settings of the stage, like { verify: ... }", err);
+    for (const struct yaml *child = rc ? NULL : more->first; child; child = child->next) {
+        if (text_is_listed(child->key, of_row))
+            reading_go_on(r, child,
+                          yaml_key_error(child, err, "%s cannot stand here: the row says it", child->key),
+                          &rc, err);
+        else
             yaml_append(r->arena, stage, child);
     }
     return rc;
 }
 
+/* Of the scripts: SERVICE and method. */
+static struct yaml *make_use(struct arena *a, const struct yaml *service, const struct yaml *method)
+{
+    struct yaml *use = named(a, method, "use");
+    use->text = arena_printf(a, "%s.%s", service->text, method->text);
+    return use;
+}
+
 static enum rc make_stage(struct reading *r, const struct yaml *row, struct yaml *stages, struct err *err)
 {
     static const char wanted[] = "[working, completed, SERVICE, method]";
-    const struct yaml *item[ROW_LEN];
-    size_t n = 0;
+    const struct yaml *item[ROW_LEN + 1] = { NULL };
     enum rc rc = yaml_want(row, YAML_LIST, wanted, err);
     if (rc)
         return rc;
-    if (row->count != ROW_LEN && row->count != ROW_LEN + 1)
+    bool is_ours = row->count == ROW_LEN - 1 && row->first->next->next->kind == YAML_MAP;
+    if (!is_ours && row->count != ROW_LEN && row->count != ROW_LEN + 1)
         return yaml_error(row, err, "expected %s, found a list of %u", wanted, row->count);
-    const struct yaml *child = row->first;
-    for (; n < ROW_LEN; child = child->next) {
+    size_t n = 0, n_texts = is_ours ? ROW_LEN - 2 : ROW_LEN;
+    for (const struct yaml *child = row->first; child; child = child->next) {
         const char *text;
-        reading_go_on(r, child, yaml_text(child, wanted, &text, err), &rc, err);
+        if (n < n_texts)
+            reading_go_on(r, child, yaml_text(child, wanted, &text, err), &rc, err);
         item[n++] = child;
     }
     if (rc)
         return rc;
     struct yaml *stage = yaml_empty_like(r->arena, row, YAML_MAP);
-    struct yaml *use = named(r->arena, item[3], "use");
-    use->text = arena_printf(r->arena, "%s.%s", item[2]->text, item[3]->text);
     yaml_append(r->arena, stage, named(r->arena, item[0], "working"));
     yaml_append(r->arena, stage, named(r->arena, item[1], "completed"));
-    yaml_append(r->arena, stage, use);
-    if (child)
-        rc = add_settings(r, child, stage, err);
+    if (n_texts == ROW_LEN)
+        yaml_append(r->arena, stage, make_use(r->arena, item[2], item[3]));
+    if (n > n_texts)
+        rc = add_settings(r, item[n - 1], stage, err);
     yaml_append(r->arena, stages, stage);
     return rc;
 }
@@ -401,6 +412,17 @@ static enum rc make_stages(struct reading *r, const struct yaml *pipeline, struc
 }
 
 /* ---- the whole ---- */
+
+/* The LMS counts in whole days. */
+static const struct source_conf *make_source(struct arena *a, const struct driver_file *file,
+                                             const struct service_conf *lms)
+{
+    struct source_conf *source = ARENA_NEW(a, struct source_conf);
+    source->lms = *lms;
+    source->cool_off_us = (file->cool_off_us + CLOCK_DAY - 1) / CLOCK_DAY * CLOCK_DAY;
+    source->batch = QUEUE_BATCH;
+    return source;
+}
 
 bool driver_file_is(const struct yaml *root)
 {
@@ -425,8 +447,8 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
     if ((pipeline = yaml_get(theirs, "retirement_pipeline")) != NULL)
         reading_go_on(r, root, make_stages(r, pipeline, ours, err), &all, err);
     r->base_urls = clients;
-    r->config->authority = &r->config->services[0];
-    r->config->authority_is_lms = true;
+    r->config->is_driver_file = true;
+    r->config->source = make_source(r->arena, &file, &r->config->services[0]);
     *out = ours;
     return all;
 }

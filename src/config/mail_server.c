@@ -140,6 +140,7 @@ enum rc mail_server_read(struct reading *r, const struct setting *s, const struc
         reading_go_on(r, at, check_server(r, mail, at, err), &rc, err);
     if (rc)
         return rc;
-    return mail->confirmation.none || config->authority_is_lms ? RC_OK
-                                                               : hooks_add_confirmation(r, mail, at, err);
+    /* An LMS has written to the person, days before a request arrives here. */
+    bool is_told = config->source && !yaml_get(at, "confirmation");
+    return mail->confirmation.none || is_told ? RC_OK : hooks_add_confirmation(r, mail, at, err);
 }

@@ -661,9 +661,7 @@ static void gather_services(struct round *r)
     struct service_conf *all = arena_array(&r->arena, n + 2, sizeof(all[0]));
     r->config = *given;
     memcpy(all, given->services, n * sizeof(all[0]));
-    if (given->authority && given->authority_is_lms)
-        r->lms = &all[given->authority->index];
-    else if (given->authority)
+    if (given->authority)
         r->lethe = add_service(all, &n, given->authority);
     if (given->source)
         r->lms = add_service(all, &n, &given->source->lms);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alive.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
@@ -29,6 +30,7 @@ enum { SPARE_CONNECTIONS = 4, ACTIONS_TEXT_MAX = 64 * 1024 * 1024 };
 
 struct driver {
     struct driver_conf conf;
+    int alive_fd; /* -1: it says nowhere that it is alive */
     const struct config *config;
     struct runtime runtime;
     struct services services;
@@ -107,6 +109,19 @@ static void make_name(struct driver *d)
              (unsigned)(world_random_u64(d->runtime.world) & 0xffff), d->actions);
 }
 
+/* Otherwise a death together with the server's would not count. */
+static void say_alive(struct driver *d)
+{
+    struct err err;
+    d->alive_fd = -1;
+    if (!d->conf.alive_folder || d->conf.deliver_only)
+        return;
+    if (alive_begin(d->conf.alive_folder, d->name, &d->alive_fd, &err)) {
+        log_warning("a death of this driver could not be told from its end: %s", err.text);
+        d->alive_fd = -1;
+    }
+}
+
 static enum rc open_client(struct driver *d, struct err *err)
 {
     unsigned connections = SPARE_CONNECTIONS, most = d->config->max_in_flight;
@@ -177,6 +192,7 @@ enum rc driver_open(const struct driver_conf *conf, struct driver **out, struct 
     d->redraw = (struct timer){ .fire = redraw, .arg = d };
     digest_actions(d);
     make_name(d);
+    say_alive(d);
     d->people_gauge =
         metrics_gauge(d->runtime.metrics, "lethe_driver_people", "", "People that this driver has in flight");
     rc = open_rooms(d, err);
@@ -214,13 +230,11 @@ static void heed_stop(struct driver *d)
 static bool is_over(struct driver *d)
 {
     const struct authority *a = &d->authority;
-    if (authority_has_failed(a))
+    if (a->rc)
         return true;
-    if (!a->ending && !a->rc && !d->flight.stopping)
+    if (!a->ending && !d->flight.stopping)
         return false;
     bool is_silent = d->flight.stopping && authority_silence(a);
-    if (a->rc && !d->flight.stopping)
-        return false; /* alerts are on their way */
     bool is_idle = d->flight.in_flight == 0 && d->flight.deliveries_in_flight == 0;
     if (is_idle && (is_silent || authority_is_idle(a)))
         return true;
@@ -355,6 +369,8 @@ void driver_close(struct driver **driver)
     services_close(&d->services);
     http_client_close(&d->runtime.client);
     timers_free(&d->runtime.timers);
+    if (d->alive_fd >= 0)
+        alive_end(d->conf.alive_folder, d->name, d->alive_fd);
     free(d);
     *driver = NULL;
 }

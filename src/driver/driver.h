@@ -49,6 +49,7 @@ struct driver_conf {
     const struct http_transport *http; /* how calls travel */
     const struct smtp_transport *smtp; /* how e-mails travel */
     const char *socket_path;           /* of the authority, unless config->authority says where it is */
+    const char *alive_folder;          /* where it says that it is alive (alive.h); NULL: nowhere */
     const char *username;              /* NULL: all people; only this one otherwise, implies once */
     int64_t cool_off_us;   /* lengthens what a Lethe enforces, 0: as it says; an LMS is asked for just this */
     bool once;             /* end when no person is due, in flight, or held by another driver */
@@ -155,14 +156,6 @@ void driver_examine_certificate(const struct examination *e, const char *check, 
                                 int64_t until);
 /* The answer of GET /v1/states against the states of the configuration. */
 void driver_examine_states(const struct examination *e, const char *about, const struct json *states);
-
-/* ---- fuse.c: of a driver for an LMS, whose configuration it is ---- */
-
-/* As GET /v1/fuse of a Lethe answers. */
-enum rc driver_show_fuse(const struct config *config, struct buf *out, struct err *err) MUST_CHECK;
-/* RC_CONFLICT "not_blown". now: wall clock. */
-enum rc driver_release_fuse(const struct config *config, const char *actor, const char *reason, int64_t now,
-                            struct err *err) MUST_CHECK;
 
 /* ---- preview.c: what would be called, without a driver ---- */
 

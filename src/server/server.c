@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/alive.h"
 #include "base/file.h"
 #include "base/hold.h"
 #include "base/log.h"
@@ -23,6 +24,11 @@ enum rc server_check_socket_path(const char *path, struct err *err)
         return RC_OK;
     return err_set(err, RC_INVALID,
                    "data_dir is too long: %s has more than %zu bytes, the most a socket may have", path, max);
+}
+
+char *server_drivers_folder(struct arena *a, const char *data_dir)
+{
+    return arena_printf(a, "%s/drivers", data_dir);
 }
 
 /* ---- the database, before others may use it ---- */
@@ -65,6 +71,20 @@ static enum rc prepare_rows(struct server *s, bool populate, struct err *err)
     return rc || !populate ? rc : warn_of_other_states(s, s->store, err);
 }
 
+static enum rc note_dead_driver(void *arg, const char *name, struct err *err)
+{
+    struct server *s = arg;
+    struct act act = upkeep_act(s, s->store, &s->arena, "server");
+    enum rc rc = db_begin(s->db, err);
+    if (!rc)
+        rc = usecase_note_dead_driver(&act, name, err);
+    if (!rc)
+        rc = db_commit(s->db, err);
+    if (rc)
+        db_rollback(s->db);
+    return rc;
+}
+
 /* Finishes what a server that was killed has left half done. */
 static enum rc finish_forgetting(struct server *s, struct err *err)
 {
@@ -95,6 +115,8 @@ static enum rc open_database(struct server *s, bool populate, struct err *err)
         rc = err_prefix(err, "%s/lethe.db", s->config->data_dir);
     if (!rc)
         rc = prepare_rows(s, populate, err);
+    if (!rc)
+        rc = alive_each_dead(server_drivers_folder(&s->arena, s->config->data_dir), note_dead_driver, s, err);
     if (!rc)
         rc = warn_of_the_clock(s, err);
     if (!rc)
@@ -153,7 +175,7 @@ static enum rc open_parts(struct server *s, const struct server_conf *conf, stru
         writer_open(&(struct writer_conf){ .db = s->db, .world = conf->world, .metrics = s->metrics });
     s->slow = slow_open();
     s->long_reads = slow_open();
-    s->upkeep = conf->doors == SERVER_SOCKET ? NULL : upkeep_open(s);
+    s->upkeep = conf->doors == SERVER_SOCKET && !conf->upkeep ? NULL : upkeep_open(s);
     if (conf->doors == SERVER_NO_DOOR)
         return reader_open(s, &s->stepping, err);
     enum rc rc = writer_start(s->writer, err);
@@ -204,9 +226,27 @@ int64_t server_step(struct server *s)
     return upkeep_us < writer_us ? upkeep_us : writer_us;
 }
 
+/* The states of a driver file, on the writer's thread. */
+struct following {
+    struct server *server;
+    const struct config *config;
+};
+
+static enum rc follow_states(void *arg, struct db *db, struct err *err)
+{
+    const struct following *f = arg;
+    struct arena a = { 0 };
+    struct act act = upkeep_act(f->server, f->server->store, &a, "server");
+    enum rc rc = usecase_follow_states(&act, f->config, err);
+    arena_free(&a);
+    return rc;
+}
+
 enum rc server_may_reload(struct server *server, const struct config *config, struct err *err)
 {
-    return keys_check_salts(server, config, err);
+    struct following f = { server, config };
+    enum rc rc = keys_check_salts(server, config, err);
+    return rc || !config->is_driver_file ? rc : writer_run(server->writer, follow_states, &f, err);
 }
 
 void server_reload(struct server *server, const struct config *config)

@@ -29,6 +29,7 @@ struct server_conf {
     struct metrics *metrics; /* borrowed until server_close */
     enum server_doors doors;
     bool populate;            /* an empty database gets its states from the configuration */
+    bool upkeep;              /* does its upkeep without a port, too */
     const atomic_bool *hurry; /* see struct http_server_conf */
 };
 
@@ -36,8 +37,9 @@ struct server_conf {
  * or other salts ("wrong_key", "wrong_salts"), or the port is taken; RC_NO_SPACE,
  * RC_IO. The text names the path. */
 enum rc server_open(const struct server_conf *conf, struct server **out, struct err *err) MUST_CHECK;
-/* Can the server ever run under this configuration, as it was read? RC_CONFLICT: it has other salts than the
- * database was made with. */
+/* Can the server run under this configuration, as it was read? The stages of a driver file take effect with
+ * that. RC_CONFLICT: it has other salts than the database was made with, or lacks states that people are in.
+ */
 enum rc server_may_reload(struct server *server, const struct config *config, struct err *err) MUST_CHECK;
 /* Another configuration for requests from now on. Those under way keep the old one, which must live as long
  * as the server. See config_keep_fixed(). */
@@ -50,6 +52,8 @@ void server_close(struct server **server);
 
 /* The path of the socket of a data directory; in the arena. */
 char *server_socket_path(struct arena *a, const char *data_dir);
+/* The folder in which drivers at that socket say that they are alive (alive.h). */
+char *server_drivers_folder(struct arena *a, const char *data_dir);
 /* RC_INVALID: it is longer than that of a socket may be. */
 enum rc server_check_socket_path(const char *path, struct err *err) MUST_CHECK;
 

@@ -271,3 +271,12 @@ enum rc store_apply(struct store *s, const struct retirement *before, const stru
         rc = counts_change(s, before, d, err);
     return rc ? rc : follow_with_memo(s, before, t, err);
 }
+
+enum rc store_note_dead_driver(struct store *s, const char *driver, int64_t now, struct err *err)
+{
+    return db_run(s->db,
+                  "UPDATE retirement SET lease_until = $2 WHERE lease_until > $3 AND lease_until < $2"
+                  " AND driver_id = (SELECT id FROM driver WHERE name = $1) AND state_id IN"
+                  " (SELECT id FROM state WHERE name NOT IN ('PENDING', 'ERRORED', 'ABORTED', 'COMPLETE'))",
+                  DB_ARGS(DB_TEXT(driver), DB_INT(now), DB_INT(LEASE_LOST)), NULL, err);
+}

@@ -761,6 +761,9 @@ enum rc store_disable_client(struct store *s, const char *name, struct err *err)
 
 /* ---- keys and salts (keys.c) ---- */
 
+/* This driver has died: those of its leases that ran out while no server ran count as ended now, by a
+ * death. */
+enum rc store_note_dead_driver(struct store *s, const char *driver, int64_t now, struct err *err) MUST_CHECK;
 /* Is the store's lookup_key the one that this database was made with? The first one is noted. RC_CONFLICT
  * with code "wrong_key". */
 enum rc store_check_key(struct store *s, struct err *err) MUST_CHECK;

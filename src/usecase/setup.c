@@ -81,11 +81,28 @@ enum rc usecase_prepare(struct act *act, bool populate, struct err *err)
     enum rc rc = take_keys(act, err);
     if (rc)
         return rc;
+    if (populate && c->is_driver_file)
+        return usecase_follow_states(act, c, err);
     if (populate && c->pipeline)
         rc = store_current_pipeline(act->store, &current, err);
     if (rc == RC_NOT_FOUND)
         rc = add_pipeline(act, c->pipeline, err);
     return rc;
+}
+
+enum rc usecase_note_dead_driver(struct act *act, const char *driver, struct err *err)
+{
+    return store_note_dead_driver(act->store, driver, act->now, err);
+}
+
+enum rc usecase_follow_states(struct act *act, const struct config *config, struct err *err)
+{
+    const struct pipeline *p = config->pipeline;
+    struct pipeline_diff diff;
+    enum rc rc = usecase_sync_states(act, p->names, p->n, false, &diff, err);
+    return rc ? err_prefix(err, "%s: the edited stages cannot take effect, put the removed ones back for now",
+                           config->file)
+              : rc;
 }
 
 enum rc usecase_compare_states(struct act *act, bool *differ, struct err *err)

@@ -89,21 +89,31 @@ static bool is_forced(const struct retirement *r, const char *known)
     return !pipeline_find(r->pipeline, known, &at) || pipeline_is_dead_end(r->pipeline, at) || r->state < at;
 }
 
+/* What was answered when it came to its state. COMPLETE follows upon the last stage, whose entry has it. */
+static enum rc find_response(struct act *act, const struct retirement *r, const char **out, struct err *err)
+{
+    struct log_entry *log;
+    size_t n;
+    enum rc rc = store_log(act->store, act->arena, r->id, &log, &n, err);
+    bool is_complete = pipeline_role(r->pipeline, r->state) == ROLE_COMPLETE;
+    if (!rc && n > 0)
+        *out = log[n - 1].response;
+    if (!rc && n > 1 && !*out && is_complete)
+        *out = log[n - 2].response;
+    return rc;
+}
+
 static enum rc describe(struct act *act, const struct sourced *s, const struct retirement *r,
                         struct wire_source_work *out, struct err *err)
 {
-    struct log_entry newest;
     if (s->behind != SOURCED_TO_TELL)
         return RC_OK;
     out->state = retirement_state(r);
     out->force = is_forced(r, s->known);
     out->before = out->force ? NULL : source_state_before(r, s->known);
-    out->response = "done";
-    if (pipeline_role(r->pipeline, r->state) != ROLE_ERRORED)
-        return RC_OK;
-    enum rc rc = store_log_newest(act->store, act->arena, r->id, &newest, err);
-    if (!rc && newest.response)
-        out->response = newest.response;
+    enum rc rc = find_response(act, r, &out->response, err);
+    if (!rc && !out->response)
+        out->response = "done";
     return rc;
 }
 

@@ -324,10 +324,16 @@ enum rc usecase_sync_states(struct act *act, const char *const *names, size_t n,
  * as store_open(). RC_CONFLICT as store_migrate(). */
 enum rc usecase_open(struct db *db, const uint8_t lookup_key[CRYPTO_KEY_LEN], struct store **out,
                      struct err *err) MUST_CHECK;
-/* What a server does before it serves: stores the configured states if populate and there are none yet,
- * and recognises retired names under new salts. RC_CONFLICT with code "wrong_key" or "wrong_salts": the
- * database was made with others. */
+/* What a server does before it serves: stores the configured states if populate and there are none yet, or
+ * they are those of a driver file, and recognises retired names under new salts. RC_CONFLICT with code
+ * "wrong_key" or "wrong_salts": the database was made with others; as usecase_follow_states(). */
 enum rc usecase_prepare(struct act *act, bool populate, struct err *err) MUST_CHECK;
+/* A driver of this machine has died, perhaps together with the server that it worked for: the server has to
+ * know before it gives out retirements of that driver. */
+enum rc usecase_note_dead_driver(struct act *act, const char *driver, struct err *err) MUST_CHECK;
+/* The stages of a driver file take effect without a command. RC_CONFLICT: people are in states that it does
+ * not have any more. */
+enum rc usecase_follow_states(struct act *act, const struct config *config, struct err *err) MUST_CHECK;
 /* Are the salts of a configuration those that the database was made with, or these and more at the end? Only
  * looks. RC_CONFLICT with code "wrong_salts" says which one is not, and of which file. */
 enum rc usecase_check_salts(struct act *act, const struct config *config, struct err *err) MUST_CHECK;

@@ -38,11 +38,6 @@ class DriverSite(Site):
     def start_once(self, *words):
         return self.start("drive", "--once", *words)
 
-    def journal(self):
-        files = [path for path in self.data_dir.glob("journal-*") if path.suffix == ""]
-        assert len(files) == 1, files
-        return files[0]
-
 
 @pytest.fixture
 def lms(make_service):

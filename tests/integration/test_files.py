@@ -220,15 +220,20 @@ def test_the_server_writes_through_no_link(site, name):
 
 
 def test_a_driver_writes_nothing_where_others_can_write(driver, lms):  # noqa: F811
+    assert driver.lethe("drive", "--once").code == 0
+    driver.data_dir.chmod(0o777)
+    result = driver.lethe("drive", "--once")
+    assert result.code != 0 and "chmod 700" in result.err, result
+    driver.data_dir.chmod(0o700)
+    assert driver.lethe("drive", "--once").code == 0
+
+
+def test_the_locks_of_drivers_are_no_links(driver, lms):  # noqa: F811
+    """A stranger's link in place of a lock is not followed, and nothing is written through it."""
     precious = driver.folder / "precious"
     precious.write_text("precious")
     assert driver.lethe("drive", "--once").code == 0
-    name = driver.journal().name
-    driver.data_dir.chmod(0o777)
-    (driver.data_dir / (name + ".new")).symlink_to("../precious")
+    (driver.data_dir / "drivers" / "host:1:abcd:0123").symlink_to("../../precious")
     result = driver.lethe("drive", "--once")
-    assert result.code != 0 and "chmod 700" in result.err, result
-    assert precious.read_text() == "precious"
-    driver.data_dir.chmod(0o700)
-    assert driver.lethe("drive", "--once").code == 0
+    assert result.code != 0 and "host:1:abcd:0123" in result.err, result
     assert precious.read_text() == "precious"

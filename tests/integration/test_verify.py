@@ -468,7 +468,7 @@ def test_at_an_lms_residue_is_never_complete(at_lms, lms):
 
 
 def test_at_an_lms_a_long_wait_outlives_the_driver(at_lms, lms):
-    """The journal remembers that the person is erased."""
+    """The next one knows that the person is erased."""
     at_lms.config["retirement_pipeline"][0][4]["verify"]["after"] = ["0s", "3s"]
     looks = []
 

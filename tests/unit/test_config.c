@@ -973,7 +973,7 @@ static void test_config__the_file_of_a_driver_of_open_edx(void **state)
                                                    "drive_partners_folder: abc\n"
                                                    "org_partner_mapping: { Org: [a, b] }\n");
     assert_string_equal(c->data_dir, in_folder("./lethe-data"));
-    assert_int_equal(c->cool_off_us, 7 * CLOCK_DAY);
+    assert_int_equal(c->cool_off_us, 0);
     assert_int_equal(c->max_in_flight, 1000);
     assert_int_equal(c->fuse.people, 300);
     assert_null(c->warning);
@@ -991,8 +991,11 @@ static void test_config__the_file_of_a_driver_of_open_edx(void **state)
     assert_string_equal(c->services[0].url, "https://courses.example.com");
     assert_string_equal(c->services[1].name, "ecommerce");
     assert_string_equal(c->services[2].name, "license_manager");
-    assert_ptr_equal(c->authority, &c->services[0]);
-    assert_true(c->authority_is_lms);
+    assert_null(c->authority);
+    assert_true(c->is_driver_file);
+    assert_string_equal(c->source->lms.url, c->services[0].url);
+    assert_string_equal(c->source->lms.token_type, "JWT");
+    assert_int_equal(c->source->cool_off_us, 7 * CLOCK_DAY);
     assert_int_equal(c->n_stages, 4);
     assert_string_equal(c->stages[0].working, "RETIRING_FORUMS");
     assert_string_equal(c->stages[1].completed, "ECOM_COMPLETE");
@@ -1026,7 +1029,7 @@ static void test_config__our_own_settings_in_the_file_of_a_driver(void **state)
     assert_int_equal(c->max_in_flight, 5);
     assert_int_equal(c->fuse.people, 0);
     assert_true(c->log_json);
-    assert_int_equal(c->cool_off_us, 3 * CLOCK_DAY);
+    assert_int_equal(c->source->cool_off_us, 3 * CLOCK_DAY);
     c = load_good(DRIVER_FILE "tls: { " OUR_TLS "lms.internal }\nproxy: \"http://proxy:3128\"\n");
     expect_channel(&c->services[0].channel, "lms.internal");
     assert_string_equal(c->services[0].channel.proxy, "http://proxy:3128");

@@ -352,7 +352,6 @@ static const char *hear(const struct run *run)
     case REPORT_RENEWED:
     case REPORT_RELEASED: authority.memo = memo ? memo : authority.memo; break;
     case REPORT_NONE:
-    case REPORT_ENTERED:
     case REPORT_WAITING: fail_msg("no such report is expected");
     }
     return "ERASING_A";

@@ -214,8 +214,8 @@ static void test_flight__a_close_leaves_nothing_behind(void **state)
     begin(2, "ERASING_A");
     begin(3, "ERASING_A");
     struct claim claim = claim_of(4, "ERASING_A");
-    claim.to_be_entered = true;
-    run_begin(&flight, &claim, m.mono);
+    claim.source = (struct run_source){ .id = 17, .known = "PENDING" };
+    run_begin(&flight, &claim, m.mono); /* waits at the gate */
     assert_int_equal(m.n_calls, 1);
     assert_true(m.runtime.timers.n >= 5);
 }

@@ -551,31 +551,6 @@ static void test_run__it_has_copies_of_the_persons_organizations(void **state)
     assert_int_equal(flight.counts.skipped, 0);
 }
 
-static void test_run__a_stage_may_have_to_be_entered_first(void **state)
-{
-    open_flight("", "stages:\n" STAGE_A QUICK STAGE_B);
-    for (int64_t id = 1; id <= 2; id++) {
-        char stage[] = "ERASING_B";
-        struct claim claim = claim_of(id, stage);
-        claim.to_be_entered = true;
-        run_begin(&flight, &claim, m.mono);
-        stage[0] = 'x';
-        turn();
-        assert_int_equal(m.n_calls, 0);
-        assert_int_equal(flight.stages_in_flight, 1); /* the one before it is done */
-        struct run *run = expect_report(REPORT_ENTERED);
-        assert_string_equal(run->stage_name, "ERASING_B");
-        accept(run, "ERASING_B", id == 1 ? "ERASING_B" : NULL);
-        assert_int_equal(m.n_calls, id == 1);
-        if (id == 1) {
-            made_up_answer(&m, 204, "");
-            accept(expect_report(REPORT_DONE), "COMPLETE", NULL);
-        }
-    }
-    assert_int_equal(flight.counts.completed, 1);
-    expect_nothing_left();
-}
-
 static void test_run__stages_are_counted(void **state)
 {
     open_flight("", "stages:\n" STAGE_A QUICK STAGE_B);
@@ -895,7 +870,6 @@ int main(void)
         TEST(a_stage_that_was_begun_is_not_skipped),
         TEST(only_a_driver_with_other_conditions_may_have_begun_what_is_to_be_skipped),
         TEST(it_has_copies_of_the_persons_organizations),
-        TEST(a_stage_may_have_to_be_entered_first),
         TEST(stages_are_counted),
         TEST(places_are_used_again),
         TEST(nobody_is_put_off_for_longer_than_the_authority_takes),

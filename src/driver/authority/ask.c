@@ -11,8 +11,7 @@
 #include "base/text.h"
 #include "driver/authority/authority.h"
 
-#define SILENT_FOR (600 * CLOCK_S) /* before operators are told */
-#define TIMEOUT    (30 * CLOCK_S)  /* of one request */
+#define TIMEOUT (30 * CLOCK_S) /* of one request */
 
 enum { UNREACHABLE_S = 30 /* `once` gives up after this long without an answer */ };
 
@@ -178,22 +177,17 @@ static const char *advice(const struct ask *ask)
         return ": is it the client_id and client_secret of an application of the LMS (OAuth2, client "
                "credentials)?";
     if (!is_answer || status == 404 || (status >= 300 && status < 400))
-        return peer->is_source ? ": is source.lms.url the address of the LMS itself, without a path, and can "
-                                 "this machine reach it?"
-                               : ": is base_urls.lms the address of the LMS itself, without a path, and can "
-                                 "this machine reach it?";
+        return ask->authority->config->is_driver_file
+                   ? ": is base_urls.lms the address of the LMS itself, without a path, and can this machine "
+                     "reach it?"
+                   : ": is source.lms.url the address of the LMS itself, without a path, and can this "
+                     "machine "
+                     "reach it?";
     if (status == 400)
-        return peer->is_source ? ": does the LMS have all states of the stages?"
-                               : ": does the LMS have all states of retirement_pipeline?";
+        return ": does the LMS have all states of the stages?";
     if (status == 401 || status == 403)
         return ": is the user of client_id the LMS's RETIREMENT_SERVICE_WORKER_USERNAME, or a superuser?";
     return "";
-}
-
-static void sound_alarm(struct ask *ask)
-{
-    const struct alarm alarm = { .what = "silent", .failure = { -1, ask->silence->why } };
-    lms_alerts_note(ask->authority, &alarm);
 }
 
 static void note(struct ask *ask, const char *what, const char *why)
@@ -206,8 +200,6 @@ static void note(struct ask *ask, const char *what, const char *why)
         ask->silence->since = now;
         log_warning("%s %s: %s; trying again", ask->peer->name, what, why);
     }
-    if (now - ask->silence->since >= (a->conf.once ? UNREACHABLE_S * CLOCK_S : SILENT_FOR))
-        sound_alarm(ask);
     struct err err;
     if (a->conf.once && now - ask->silence->since >= UNREACHABLE_S * CLOCK_S &&
         err_set(&err, RC_UNAVAILABLE, "%s %s: %s%s", ask->peer->name, what, why, advice(ask)))
@@ -282,6 +274,11 @@ enum rc ask_explain(const struct ask *ask, struct err *err)
     return rc;
 }
 
+bool ask_says_unknown(const struct ask *ask)
+{
+    return !ask->no_token && ask->call.failure == HTTP_OK && ask->call.status == 404 && ask_is_own_word(ask);
+}
+
 bool ask_is_not_now(const struct ask *ask)
 {
     unsigned status = ask->call.status;
@@ -319,11 +316,8 @@ void ask_keep_words(const struct ask *ask, const struct template_values *person,
 void ask_note_refusal(struct ask *ask)
 {
     struct err err;
-    if (ask_explain(ask, &err) && ask->authority->conf.once) {
-        snprintf(ask->silence->why, sizeof(ask->silence->why), "%s refuses: %.150s", ask->peer->name,
-                 err.text);
-        sound_alarm(ask);
+    if (ask_explain(ask, &err) && ask->authority->conf.once)
         ask_fail(ask->authority, &err);
-    } else
+    else
         note(ask, "refuses", err.text);
 }

@@ -14,11 +14,12 @@ enum rc authority_open(struct authority *a, const struct authority_conf *conf, s
         .type = conf->type,
     };
     if (!a->type)
-        a->type = conf->config->authority_is_lms ? &authority_lms : &authority_lethe;
+        a->type = &authority_lethe;
+    if (a->conf.cool_off_us < 0)
+        a->conf.cool_off_us = a->config->source ? a->config->source->cool_off_us : 0;
     a->peer = (struct peer){ .name = "the authority",
                              .url = service ? service->url : NULL,
-                             .channel = service ? &service->channel : NULL,
-                             .is_lms = conf->config->authority_is_lms };
+                             .channel = service ? &service->channel : NULL };
     if (service && !conf->type)
         a->peer.token = ask_token(a, service, "the authority");
     reminders_open(a);
@@ -47,11 +48,6 @@ void authority_pump(struct authority *a, int64_t now)
     if (!a->rc)
         a->type->pump(a, now);
     deliveries_pump(a, now);
-}
-
-bool authority_has_failed(const struct authority *a)
-{
-    return a->rc && (!a->lms || lms_alerts_are_over(a));
 }
 
 bool authority_is_idle(const struct authority *a)

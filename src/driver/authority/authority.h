@@ -7,15 +7,12 @@
  *  - authority.c: opens the authority that the configuration names, turns it, closes it
  *  - deliveries.c: messages for hooks, which a Lethe gives out and is told about
  *  - lethe.c: a Lethe. It grants leases on due people (claims.c) and takes reports (reports.c)
- *  - lms.c: an LMS, which grants no leases. It is asked for due people, and told where they are (updates.c)
  *  - source.c: an LMS that the people of a Lethe come from: its list, and what it is to be told
  *  - mirror.c: one conversation with that LMS about one retirement
+ *  - one.c: one retirement by its user name, and what has become of it
  *  - reminders.c: reminds of stages that wait for an operator's confirmation
  *  - lms_row.c: a retirement in the LMS's form, and whether it can be used
- *  - lms_alerts.c: what operators are told by a driver for an LMS
- *  - lms_fuse.c: stops new retirements when far more people are due at an LMS than usual
- *  - aside.c: people that the next look at an LMS leaves out
- *  - journal.c: what was begun for an LMS, on disk
+ *  - aside.c: retirements that a look at the LMS leaves out, or that were said to be unusable
  *  - ask.c: one request with its token, and whether the authority answers at all
  *
  * Calls go downwards in this list; what all files share is in struct authority.
@@ -58,7 +55,7 @@ struct peer {
     const char *url;               /* NULL: the server of data_dir, at its socket */
     const struct channel *channel; /* NULL: a plain one */
     struct token *token;           /* NULL: it needs none */
-    bool is_lms, is_source;
+    bool is_lms;
 };
 
 /* Sent with the credentials of its peer, and once more with another token after a 401. */
@@ -107,6 +104,8 @@ void ask_note_refusal(struct ask *ask);
 /* Does the answer mean "not now", whatever it is that the peer cannot do? */
 bool ask_is_not_now(const struct ask *ask);
 enum { ASK_WORDS_MAX = 200 };
+/* Does the authority say, by its own word, that there is no such person? */
+bool ask_says_unknown(const struct ask *ask);
 /* The words of a refusal, without the person's. */
 void ask_keep_words(const struct ask *ask, const struct template_values *person, char words[ASK_WORDS_MAX]);
 /* The authority's own answer: empty, or JSON. A page or a line of text is a proxy's or a router's. */
@@ -204,26 +203,15 @@ bool deliveries_are_over(const struct authority *a); /* none under way, and none
 
 /* ---- aside.c ---- */
 
-/* A person that looks leave out. */
-struct left_alone {
-    int64_t id;
-    int64_t until; /* steady clock; 0: the look that is under way */
-};
-
+/* Numbers of retirements. */
 struct aside {
-    struct left_alone *left;
+    int64_t *ids;
     size_t n, room;
-    bool given_back; /* a person in a working state, because the service is shut: the journal has them */
-    int64_t
-        back_at; /* wall clock: when a person who was put off is to be taken up again; INT64_MAX: none was */
 };
 
-void aside_open(struct aside *aside);
 void aside_close(struct aside *aside);
-void aside_add(struct aside *aside, int64_t id, int64_t until);
-void aside_forget(struct aside *aside, int64_t now); /* all whose time is over */
+void aside_add(struct aside *aside, int64_t id);
 bool aside_has(const struct aside *aside, int64_t id);
-void aside_put_off(struct aside *aside, int64_t until); /* wall clock */
 
 /* ---- lms_row.c ---- */
 
@@ -233,16 +221,13 @@ enum { LMS_NO_ID = -1, LMS_ROW_MAX = 64 * 1024 /* bytes of a retirement in JSON 
 struct lms_row {
     int64_t id;                     /* LMS_NO_ID: it has none */
     const char *state, *last_state; /* last_state: NULL: it does not say */
-    int64_t modified_at;            /* wall clock; 0: it does not say */
     struct template_values person;
-    bool is_refused; /* by the list as a whole */
 };
 
 /* Texts are in a. RC_INVALID: it cannot be used, and err says why without personal data; only the id is set.
  */
 enum rc lms_row_read(struct arena *a, const char *text, size_t len, bool is_cut, struct lms_row *out,
                      struct err *err) MUST_CHECK;
-struct lms_row lms_row_copy(struct arena *a, const struct lms_row *row);
 
 static inline int64_t lms_id_of(const struct json *retirement)
 {
@@ -262,17 +247,18 @@ enum mirror_end {
     MIRROR_SAID,      /* it is in another one, or has no such retirement any more */
     MIRROR_ELSEWHERE, /* another program has put it into the state */
     MIRROR_REFUSED,   /* it stays where it was known to be; `words` says why */
+    MIRROR_FAILING,   /* the same, and it is worth trying again */
     MIRROR_SILENT     /* it could not be reached */
 };
 
 /* About which retirement, and what is to be told. */
 struct mirror_task {
-    int64_t id;           /* the LMS's number */
-    const char *username; /* the original one */
-    const char *known;    /* where the LMS is known to be */
-    const char *before;   /* a state to tell first; NULL: none */
-    const char *state;    /* NULL: it is only asked where it is */
-    const char *response;
+    int64_t id;                             /* the LMS's number */
+    const char *username;                   /* the original one */
+    const char *known;                      /* where the LMS is known to be */
+    const char *before;                     /* a state to tell first; NULL: none */
+    const char *state;                      /* NULL: it is only asked where it is */
+    const char *response, *response_before; /* with `state`, and with `before` */
     bool force;
     bool enters; /* a stage begins: only one program may do that */
     bool asked;  /* it may have been told of the state before */
@@ -290,7 +276,6 @@ struct mirror {
     const char *target;    /* of the request under way, or of the last; NULL: none yet */
     bool is_reading;       /* the request under way asks where the LMS is */
     bool refused;          /* the last one that told something was */
-    unsigned failures;     /* of telling, in a row */
     char words[ASK_WORDS_MAX];
     struct arena arena; /* of the task's texts, and of answers */
     /* state: SAID: NULL: there is no such retirement. May be called from within mirror_start(). */
@@ -301,6 +286,18 @@ void mirror_open(struct mirror *m, struct authority *a, const struct peer *lms,
                  void (*ended)(struct mirror *m, enum mirror_end end, const char *state));
 void mirror_close(struct mirror *m);
 void mirror_start(struct mirror *m, const struct mirror_task *task); /* copies it */
+
+/* ---- one.c: for `username`, the errors that a script for one person tells apart ---- */
+
+struct one {
+    const char *state; /* where the LMS had the retirement at the beginning; NULL: not known yet */
+    bool is_complete;  /* the LMS was told so */
+    bool is_elsewhere; /* the LMS had it in another state than this driver was to bring it to */
+};
+bool one_is_in_pipeline(struct authority *a, const char *state);
+void one_is_unknown(struct authority *a);
+void one_is_unusable(struct authority *a, int64_t id, const char *why);
+void one_conclude(struct authority *a, const struct one *one); /* nothing is left to be done */
 
 /* ---- source.c ---- */
 
@@ -313,122 +310,6 @@ bool source_holds_claims(const struct authority *a);
 bool source_agrees_to_end(struct authority *a);
 bool source_is_idle(const struct authority *a);
 
-/* ---- lms.c, updates.c ---- */
-
-enum look { LOOK_OURS, LOOK_DUE, LOOK_ONE };
-
-struct journal;
-struct lms_alerts;
-
-TAILQ_HEAD(update_list, update);
-
-/* One person's way through update_retirement_status, which may take several calls: the completed state, then
- * the next working state. */
-struct update {
-    struct lms *lms;
-    TAILQ_ENTRY(update) entry; /* of at most one of the lists of lms */
-    struct run *run;           /* NULL: not in use */
-    struct ask ask;
-    struct buf path, body;
-    const char *target; /* state */
-    const char *response;
-    bool holds_turn;           /* counts among those that the LMS gets at once, ... */
-    bool is_repeat;            /* ... and among those that failed before */
-    bool reading_status;       /* the request asks where the person is now */
-    bool refused;              /* because of a refusal */
-    bool maybe_done;           /* a reply was lost, or may have been */
-    unsigned failures;         /* in a row, of the update to target */
-    int64_t failing_since;     /* steady clock */
-    char words[ASK_WORDS_MAX]; /* of the last refusal or failure */
-    struct timer again;
-    struct arena arena; /* of an answer */
-};
-
-/*
- * An LMS as the authority, by the calls that the existing driver scripts make of it.
- *
- * Its hard idea: without leases, entering the working state is all that keeps two drivers apart, and the
- * journal is all that tells a driver that it was the one that entered it. So the journal is durable before
- * the working state is asked for, and a person in a working state that the journal does not have belongs to
- * another driver.
- */
-struct lms {
-    struct authority *authority;
-    struct journal *journal;
-    struct ask ask; /* a look */
-    struct buf path;
-    enum look look;
-    unsigned limit;          /* of the last look for due people */
-    bool found_nobody, more; /* by it */
-    struct timer next;       /* set: no look before */
-    struct rows rows;        /* of the list that is coming in */
-    struct arena row;        /* of one of them */
-    struct arena arena;      /* of what is kept of an answer */
-    struct lms_row *kept;    /* those for whom there may be a place; NULL: not needed yet */
-    unsigned n_kept;
-    int64_t fuse_released;                  /* so many people more than usual may be due */
-    unsigned n_pending;                     /* of the list */
-    bool asks_pending;                      /* the list has those in PENDING */
-    unsigned more_rows;                     /* to ask for, because the list has people who cannot go on */
-    unsigned n_rows, n_wanted, n_strangers; /* of the list: all, those to be taken up, ... */
-    struct aside seen;                      /* LOOK_OURS: those that the journal has */
-    struct aside refused;                   /* rows that cannot be used, and were said */
-    struct aside aside;
-    bool strangers_said;
-    bool looks_alone;          /* no person was in flight when the look under way was sent */
-    bool one_taken;            /* of LOOK_ONE */
-    bool suspects;             /* of a driver's death are in flight, or wait until nobody is */
-    struct lms_alerts *alerts; /* NULL: the configuration has none */
-    int64_t watch_at;          /* steady clock: the next look for people who are stuck */
-    struct update **updates;   /* made as they are needed, never freed before the end */
-    unsigned n_updates;
-    unsigned n_in_use;  /* have a person */
-    unsigned n_turns;   /* of them, hold a turn, ... */
-    unsigned n_repeats; /* ... of them, because of a failure before */
-    struct update_list free;
-    struct update_list to_sync; /* wait for the journal */
-    struct update_list due;     /* have rested after a failure, and wait for a turn */
-};
-
-void updates_open(struct lms *lms);
-void updates_close(struct lms *lms);
-void updates_pump(struct lms *lms, int64_t now);
-
-/* ---- lms_alerts.c ---- */
-
-enum rc lms_alerts_open(struct authority *a, struct err *err) MUST_CHECK;
-void lms_alerts_close(struct authority *a);
-enum rc lms_alerts_pump(struct authority *a, struct err *err) MUST_CHECK; /* RC_IO, RC_NO_SPACE */
-bool lms_alerts_are_over(const struct authority *a);
-/* To be told of once: "stuck" of the same person again after a day, "silent" after the LMS was heard. Durable
- * once lms_alerts_save was called. Nothing happens if the authority is no LMS, or there are no alerts. */
-void lms_alerts_note(struct authority *a, const struct alarm *alarm);
-void lms_alerts_heard(struct authority *a);
-enum rc lms_alerts_save(struct authority *a, struct err *err) MUST_CHECK;
-
-/* ---- lms_fuse.c ---- */
-
-struct lms_fuse {
-    bool blown;
-    int64_t due;        /* blown: then; else as many were due when it was released; 0: it was not */
-    const char **lines; /* of the file, oldest first, each a JSON object */
-    size_t n;
-};
-struct lms_fuse_change {
-    bool blown;
-    int64_t at, due;
-    const char *actor, *reason; /* NULL: none */
-};
-enum rc lms_fuse_read(struct arena *a, const struct config *config, struct lms_fuse *out,
-                      struct err *err) MUST_CHECK;
-enum rc lms_fuse_add(const struct config *config, const struct lms_fuse_change *change,
-                     struct err *err) MUST_CHECK;
-/* Before a look: how does it stand? */
-void lms_fuse_look(struct lms *lms);
-int64_t lms_fuse_most(const struct lms *lms); /* people who may be due; INT64_MAX: any number */
-/* So many people are due: returns true when it has blown now. */
-bool lms_fuse_check(struct lms *lms, unsigned due);
-
 /* ---- authority.c ---- */
 
 /* What one kind of authority does. */
@@ -440,21 +321,22 @@ struct authority_type {
     bool (*is_asking)(const struct authority *a); /* a request is under way that may bring people */
     void (*look_again)(struct authority *a);      /* the last look may have left people out */
 };
-extern const struct authority_type authority_lethe, authority_lms;
+extern const struct authority_type authority_lethe;
 
 struct authority_conf {
     const struct config *config;
     struct runtime *runtime;
     struct services *services;
     struct flight *flight;
-    const struct authority_type *type; /* NULL: the one that the configuration names */
+    const struct authority_type *type; /* NULL: a Lethe */
     void *arg;                         /* of that type */
     const char *driver_name;           /* the authority shows it to people; ends with actions */
     const char *actions;     /* a digest of what the stages call and for whom, by which the next driver knows
                               * that it would do the same */
     const char *socket_path; /* unless config->authority says where it is */
     const char *username;    /* this person alone; NULL: all */
-    int64_t cool_off_us;     /* lengthens the cool-off of a Lethe; an LMS is asked for just this one */
+    int64_t cool_off_us;     /* lengthens the cool-off of a Lethe; a source is asked for just this one;
+                              * negative: as configured */
     bool once;               /* end when no person is due, in flight, or held by another driver */
     bool deliver_only;       /* retires no person */
     bool counts;             /* keep `due` up to date */
@@ -474,7 +356,6 @@ struct authority {
     struct batch batches[REPORTS_BATCHES];
     struct reminders reminders;
     struct deliveries deliveries;
-    struct lms *lms;       /* NULL: it is none */
     struct source *source; /* NULL: there is none */
 
     /* For the roof: */
@@ -495,7 +376,6 @@ void authority_close(struct authority *a); /* also after it could not be opened 
 void authority_pump(struct authority *a, int64_t now);
 /* Nothing is to be expected from it, and nothing to be told to hooks. */
 bool authority_is_idle(const struct authority *a);
-bool authority_has_failed(const struct authority *a); /* and the alerts about that are out */
 
 static inline int64_t authority_now(const struct authority *a) /* wall clock */
 {

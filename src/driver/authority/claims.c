@@ -41,7 +41,7 @@ static void write_body(struct claims *c, bool count, bool waiting)
         .driver = a->conf.driver_name,
         .limit = c->limit,
         .lease_s = policy_lease_s(a->config->lease_us, 0),
-        .cool_off_s = (a->conf.cool_off_us + CLOCK_S - 1) / CLOCK_S,
+        .cool_off_s = a->source ? 0 : (a->conf.cool_off_us + CLOCK_S - 1) / CLOCK_S,
         .username = a->conf.username,
         .stages = c->stages,
         .order = a->config->newest_first ? WIRE_NEWEST : WIRE_OLDEST,

@@ -129,7 +129,7 @@ static void take_answer(struct deliveries *q, const struct wire_delivery *list, 
         else
             log_error("the authority gave %s", err.text);
     }
-    if (n == 0 && q->asked_at_end)
+    if (n < q->asked && q->asked_at_end)
         q->over = true;
     if (n < q->asked)
         next_at(q, now + q->authority->config->poll_us);
@@ -307,12 +307,6 @@ void deliveries_close(struct authority *a)
 
 void deliveries_pump(struct authority *a, int64_t now)
 {
-    struct err err;
-    if (a->lms) {
-        if (lms_alerts_pump(a, &err))
-            ask_fail(a, &err);
-        return;
-    }
     pump_reports(&a->deliveries, now);
     pump_claims(&a->deliveries, now);
 }
@@ -320,8 +314,6 @@ void deliveries_pump(struct authority *a, int64_t now)
 bool deliveries_are_over(const struct authority *a)
 {
     const struct deliveries *q = &a->deliveries;
-    if (a->lms)
-        return lms_alerts_are_over(a);
     return q->authority->flight->deliveries_in_flight == 0 && !q->claim.busy &&
            (q->over || a->flight->stopping);
 }

@@ -85,9 +85,7 @@ enum rc lms_row_read(struct arena *a, const char *text, size_t len, bool is_cut,
         return err_set(err, RC_INVALID, "it has no current_state with a state_name of at most %d characters",
                        STATE_NAME_MAX);
     out->person.retirement_id = arena_printf(a, "%" PRId64, out->id);
-    const char *modified = json_get_text(item, "modified"), *created = json_get_text(item, "created");
-    if (!modified || clock_parse(modified, &out->modified_at, NULL))
-        out->modified_at = 0;
+    const char *created = json_get_text(item, "created");
     int64_t created_at;
     if (created && !clock_parse(created, &created_at, NULL)) {
         char at[CLOCK_TEXT_LEN];
@@ -96,13 +94,4 @@ enum rc lms_row_read(struct arena *a, const char *text, size_t len, bool is_cut,
     }
     rc = read_texts(item, &out->person, err);
     return rc ? rc : read_user_id(item, &out->person.user_id, err);
-}
-
-struct lms_row lms_row_copy(struct arena *a, const struct lms_row *row)
-{
-    struct lms_row copied = { .id = row->id, .state = arena_strdup(a, row->state) };
-#define X(name) copied.person.name = arena_strdup(a, row->person.name);
-    TEMPLATE_PLACES(X)
-#undef X
-    return copied;
 }

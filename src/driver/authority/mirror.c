@@ -21,7 +21,6 @@
 enum {
     BODY_MAX = HTTP_BODY_MAX,
     PATH_MAX_BYTES = 4096,
-    TRIES = 3 /* while the LMS answers about the person */
 };
 
 #define ACCOUNTS "/api/user/v1/accounts/"
@@ -56,7 +55,7 @@ static void tell(struct mirror *m, const char *state)
     json_open_map(&o);
     json_field_text(&o, "username", m->task.username);
     json_field_text(&o, "new_state", state);
-    json_field_text(&o, "response", state == m->task.state ? m->task.response : "done");
+    json_field_text(&o, "response", state == m->task.state ? m->task.response : m->task.response_before);
     if (m->task.force)
         json_field_bool(&o, "force", true);
     json_close_map(&o);
@@ -74,7 +73,6 @@ static void begin_to_tell(struct mirror *m)
 static void told(struct mirror *m)
 {
     m->at = m->target;
-    m->failures = 0;
     if (m->target == m->task.state)
         end(m, MIRROR_TOLD, m->at);
     else
@@ -88,10 +86,8 @@ static void stays(struct mirror *m)
 {
     if (!m->target)
         begin_to_tell(m);
-    else if (m->refused || m->failures >= TRIES)
-        end(m, MIRROR_REFUSED, m->at);
     else
-        tell(m, m->target);
+        end(m, m->refused ? MIRROR_REFUSED : MIRROR_FAILING, m->at);
 }
 
 static void decide(struct mirror *m, const char *state)
@@ -131,8 +127,7 @@ static void status_came(struct mirror *m)
 static void status_done(struct mirror *m)
 {
     struct ask *ask = &m->ask;
-    bool is_answer = !ask->no_token && ask->call.failure == HTTP_OK;
-    if (is_answer && ask->call.status == 404 && ask_is_own_word(ask)) {
+    if (ask_says_unknown(ask)) {
         end(m, MIRROR_SAID, NULL);
         return;
     }
@@ -149,7 +144,6 @@ static void status_done(struct mirror *m)
 static void failed(struct mirror *m)
 {
     snprintf(m->words, sizeof(m->words), "status %u", m->ask.call.status);
-    m->failures++;
     read_status(m);
 }
 
@@ -157,6 +151,7 @@ static void update_done(struct mirror *m)
 {
     struct ask *ask = &m->ask;
     const struct template_values person = { .original_username = m->task.username };
+    struct err err;
     bool is_answer = !ask->no_token && ask->call.failure == HTTP_OK;
     unsigned status = is_answer ? ask->call.status : 0;
     /* It may have taken effect although no answer says so. */
@@ -172,10 +167,15 @@ static void update_done(struct mirror *m)
         ask_keep_words(ask, &person, m->words);
         m->refused = true;
         read_status(m);
-    } else {
-        if (ask_judge(ask) == ASK_REFUSED)
-            ask_note_refusal(ask);
+    } else if (ask_judge(ask) != ASK_REFUSED) {
         end(m, MIRROR_SILENT, NULL);
+    } else if (m->authority->conf.once) {
+        ask_note_refusal(ask);
+        end(m, MIRROR_SILENT, NULL);
+    } else {
+        ask_explain(ask, &err);
+        snprintf(m->words, sizeof(m->words), "%.*s", ASK_WORDS_MAX - 1, err.text);
+        end(m, MIRROR_FAILING, m->at);
     }
 }
 
@@ -200,10 +200,10 @@ void mirror_start(struct mirror *m, const struct mirror_task *task)
     m->task.before = arena_strdup(&m->arena, task->before);
     m->task.state = arena_strdup(&m->arena, task->state);
     m->task.response = arena_strdup(&m->arena, task->response);
+    m->task.response_before = arena_strdup(&m->arena, task->response_before);
     m->at = m->task.known;
     m->target = NULL;
     m->refused = false;
-    m->failures = 0;
     /* A request that is not begun may have been cancelled, and asked anew under the same name. */
     if (!task->state || (task->enters && strcmp(task->known, "PENDING") == 0))
         read_status(m);

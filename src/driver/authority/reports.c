@@ -29,7 +29,6 @@ static enum wire_outcome outcome_of(enum report report)
     case REPORT_WAITING: return WIRE_WAITING;
     case REPORT_LATER: return WIRE_LATER;
     case REPORT_RELEASED: return WIRE_RELEASED;
-    case REPORT_ENTERED:
     case REPORT_NONE: break;
     }
     assert(!"nothing to report");

@@ -37,6 +37,7 @@ enum {
 #define WORK_KEEPS   (5 * CLOCK_S)   /* the Lethe gives it to another driver some time later */
 #define REFUSED_FOR  (600 * CLOCK_S) /* after the LMS has not let a person into a stage */
 #define MOVED_FOR    (60 * CLOCK_S)  /* after the LMS had a person elsewhere; the Lethe knows by then */
+#define FAILS_FOR    (30 * CLOCK_S)  /* an LMS that fails to move a person for longer counts as refusing it */
 /* Reads are older than they seem: the Lethe counts their age from when it hears of them. */
 #define LIST_IS_OLDER   (200 * CLOCK_MS)
 #define ANSWER_IS_OLDER (2 * CLOCK_S)
@@ -47,11 +48,19 @@ struct heard {
     struct wire_news news; /* texts are in the arena of its list */
     int64_t at;            /* steady clock: the LMS was not asked before */
     int64_t run_id, epoch; /* of a run to be turned away once the Lethe knows; 0: none */
+    bool is_refused;       /* by the list as a whole */
 };
 
 struct heard_list {
     struct heard *heard;
     size_t first, n, room; /* those from `first` to n are in it */
+};
+
+/* A retirement that the LMS fails to move, which is no refusal yet. */
+struct failing {
+    int64_t id;
+    int64_t since; /* steady clock */
+    unsigned n;    /* failures in a row */
 };
 
 struct source {
@@ -88,11 +97,16 @@ struct source {
 
     int64_t behind, troubled; /* as the Lethe said last */
     int64_t ended_runs;       /* when work was asked for last */
-    bool may_end, wants_end;  /* `once`: an exchange found nothing left to tell, since no person was due */
-    bool ends;                /* since the last claim */
-    bool sent_at_end;         /* the exchange under way: after it */
-    struct aside told;        /* of those the LMS was told something since the look under way was sent */
-    struct aside refused;     /* rows that cannot be used, and were said */
+    bool may_end, wants_end;  /* `once`, or it is to stop: an exchange found nothing left to tell, since no
+                               * person was due or in flight */
+    struct one one;
+    struct arena one_arena;
+    bool ends;               /* since the last claim */
+    bool sent_at_end;        /* the exchange under way: after it */
+    struct failing *failing; /* n_failing of them */
+    size_t n_failing, failing_room;
+    struct aside told;    /* of those the LMS was told something since the look under way was sent */
+    struct aside refused; /* rows that cannot be used, and were said */
 };
 
 /* ---- news ---- */
@@ -154,12 +168,25 @@ static void refuse_row(struct source *s, int64_t id, const char *why)
 {
     if (aside_has(&s->refused, id) || s->refused.n == REFUSED_MAX)
         return;
-    aside_add(&s->refused, id, INT64_MAX);
+    aside_add(&s->refused, id);
     s->authority->set_aside++;
     if (id == LMS_NO_ID)
         log_error("a retirement of the LMS cannot be used, and has no id: %s; it is left out", why);
     else
         log_error("retirement %" PRId64 " of the LMS cannot be used: %s; it is left out", id, why);
+}
+
+static void add_row(struct source *s, struct heard_list *l, struct arena *a, const struct lms_row *row)
+{
+    struct wire_news *news = &add_heard(l, row->id, s->looked_at - LIST_IS_OLDER)->news;
+    news->state = arena_strdup(a, row->state);
+    news->last_state = arena_strdup(a, row->last_state);
+    news->user_id = arena_strdup(a, row->person.user_id);
+    news->original_username = arena_strdup(a, row->person.original_username);
+    news->original_email = arena_strdup(a, row->person.original_email);
+    news->original_name = arena_strdup(a, row->person.original_name);
+    news->retired_username = arena_strdup(a, row->person.retired_username);
+    news->retired_email = arena_strdup(a, row->person.retired_email);
 }
 
 static void row_came(void *arg, const char *text, size_t len, bool is_cut)
@@ -169,20 +196,10 @@ static void row_came(void *arg, const char *text, size_t len, bool is_cut)
     struct err err;
     s->n_rows++;
     arena_reset(&s->row);
-    if (lms_row_read(&s->row, text, len, is_cut, &row, &err)) {
+    if (lms_row_read(&s->row, text, len, is_cut, &row, &err))
         refuse_row(s, row.id, err.text);
-        return;
-    }
-    struct wire_news *news = &add_heard(&s->coming, row.id, s->looked_at - LIST_IS_OLDER)->news;
-    struct arena *a = &s->coming_arena;
-    news->state = arena_strdup(a, row.state);
-    news->last_state = arena_strdup(a, row.last_state);
-    news->user_id = arena_strdup(a, row.person.user_id);
-    news->original_username = arena_strdup(a, row.person.original_username);
-    news->original_email = arena_strdup(a, row.person.original_email);
-    news->original_name = arena_strdup(a, row.person.original_name);
-    news->retired_username = arena_strdup(a, row.person.retired_username);
-    news->retired_email = arena_strdup(a, row.person.retired_email);
+    else
+        add_row(s, &s->coming, &s->coming_arena, &row);
 }
 
 static void piece_came(struct http_call *call, const char *data, size_t len)
@@ -192,13 +209,54 @@ static void piece_came(struct http_call *call, const char *data, size_t len)
     rows_feed(&s->rows, data, len);
 }
 
+static int by_username(const void *one, const void *other)
+{
+    const struct heard *const *a = one, *const *b = other;
+    return strcmp((*a)->news.original_username, (*b)->news.original_username);
+}
+
+static int by_account(const void *one, const void *other)
+{
+    const struct heard *const *a = one, *const *b = other;
+    const char *x = (*a)->news.user_id, *y = (*b)->news.user_id;
+    return x && y ? strcmp(x, y) : (y != NULL) - (x != NULL);
+}
+
+static void refuse_alike(struct source *s, struct heard **rows, int (*order)(const void *, const void *),
+                         const char *why)
+{
+    qsort(rows, s->coming.n, sizeof(struct heard *), order);
+    for (size_t i = 1; i < s->coming.n; i++) {
+        struct heard *pair[] = { rows[i - 1], rows[i] };
+        bool is_known = order != by_account || pair[0]->news.user_id;
+        if (!is_known || order(&pair[0], &pair[1]) != 0 || pair[0]->news.id == pair[1]->news.id)
+            continue;
+        for (size_t k = 0; k < 2; k++) {
+            pair[k]->is_refused = true;
+            refuse_row(s, pair[k]->news.id, why);
+        }
+    }
+}
+
+/* The LMS is told of people by their user names, and an account has one retirement: of two that share one,
+ * nobody could say which is meant. */
+static void refuse_namesakes(struct source *s)
+{
+    struct heard **rows = arena_array(&s->coming_arena, s->coming.n + 1, sizeof(struct heard *));
+    for (size_t i = 0; i < s->coming.n; i++)
+        rows[i] = &s->coming.heard[i];
+    refuse_alike(s, rows, by_username, "another one has the same original_username");
+    refuse_alike(s, rows, by_account, "another one has the same user.id");
+}
+
 /* A full page may hide others behind it: then more rows are asked for, at once. */
 static void list_is_whole(struct source *s, int64_t now)
 {
     const struct authority *a = s->authority;
     unsigned batch = a->config->source->batch;
+    refuse_namesakes(s);
     for (size_t i = 0; i < s->coming.n; i++)
-        if (!aside_has(&s->told, s->coming.heard[i].news.id))
+        if (!s->coming.heard[i].is_refused && !aside_has(&s->told, s->coming.heard[i].news.id))
             *add_heard(&s->news, 0, 0) = copy_heard(&s->news_arena, &s->coming.heard[i]);
     if (s->n_rows >= s->limit && s->limit < ROWS_MAX) {
         s->limit *= 2;
@@ -211,37 +269,77 @@ static void list_is_whole(struct source *s, int64_t now)
     timers_set(&a->runtime->timers, &s->next_look, now + a->config->poll_us);
 }
 
+/* One person by name, wherever the LMS has them. Returns what makes no sense; NULL: nothing. */
+static const char *person_came(struct source *s)
+{
+    const struct buf *text = &s->look.call.answer;
+    struct lms_row row;
+    struct err err;
+    arena_reset(&s->row);
+    if (lms_row_read(&s->row, buf_str(text), text->len, false, &row, &err)) {
+        if (row.id == LMS_NO_ID)
+            return arena_strdup(&s->row, err.text);
+        one_is_unusable(s->authority, row.id, err.text);
+        return NULL;
+    }
+    if (!one_is_in_pipeline(s->authority, row.state))
+        return NULL;
+    s->one.state = arena_strdup(&s->one_arena, row.state);
+    add_row(s, &s->news, &s->news_arena, &row);
+    return NULL;
+}
+
+static const char *list_came(struct source *s, int64_t now)
+{
+    const char *fault = rows_fault(&s->rows);
+    if (!fault)
+        list_is_whole(s, now);
+    return fault;
+}
+
 static void look_done(struct ask *ask)
 {
     struct source *s = ask->arg;
     struct authority *a = s->authority;
     int64_t now = authority_mono(a);
-    const char *fault = NULL;
-    enum ask_result word = ask_judge(ask);
+    bool is_of_one = a->conf.username, is_unknown = is_of_one && ask_says_unknown(ask);
+    enum ask_result word = is_unknown ? ASK_SILENT : ask_judge(ask);
+    const char *fault = word != ASK_ANSWERED ? NULL : is_of_one ? person_came(s) : list_came(s, now);
+    if (is_unknown)
+        one_is_unknown(a);
     if (word == ASK_REFUSED)
         ask_note_refusal(ask);
-    if (word == ASK_ANSWERED && (fault = rows_fault(&s->rows)))
+    if (fault)
         ask_note_nonsense(ask, fault);
-    if (word == ASK_ANSWERED && !fault) {
+    if (word == ASK_ANSWERED && !fault)
         ask_heard(ask);
-        list_is_whole(s, now);
-    } else {
+    else
         timers_set(&a->runtime->timers, &s->next_look, now + ask_pause(ask));
-    }
+}
+
+static void send_look_for_one(struct source *s, const char *name)
+{
+    buf_add_str(&s->path, "/api/user/v1/accounts/");
+    buf_add_url(&s->path, name, strlen(name));
+    buf_add_str(&s->path, "/retirement_status/");
+    ask_send(&s->look, HTTP_GET, buf_str(&s->path), NULL);
 }
 
 static void send_look(struct source *s, int64_t now)
 {
     const struct config *config = s->authority->config;
-    const struct source_conf *conf = config->source;
+    int64_t days = (s->authority->conf.cool_off_us + CLOCK_DAY - 1) / CLOCK_DAY;
     s->n_rows = 0;
     s->coming.n = s->told.n = 0;
     arena_reset(&s->coming_arena);
     s->looked_at = now;
     rows_begin(&s->rows);
     buf_reset(&s->path);
-    buf_printf(&s->path, QUEUE_PATH "?cool_off_days=%" PRId64 "&states=PENDING",
-               conf->cool_off_us / CLOCK_DAY);
+    if (s->authority->conf.username) {
+        send_look_for_one(s, s->authority->conf.username);
+        return;
+    }
+    buf_printf(&s->path, QUEUE_PATH "?cool_off_days=%" PRId64 "&states=PENDING", days);
     for (size_t i = 0; i < config->n_stages; i++)
         buf_printf(&s->path, "&states=%s&states=%s", config->stages[i].working, config->stages[i].completed);
     buf_printf(&s->path, "&states=ERRORED&limit=%u", s->limit);
@@ -280,7 +378,7 @@ static void send_exchange(struct source *s, int64_t now)
     struct arena scratch = { 0 };
     s->n_sent = count_for_exchange(s);
     s->sent_looked = s->has_looked && s->news.first + s->n_sent == s->news.n;
-    s->sent_for_work = s->next == s->n_work && !a->flight->stopping;
+    s->sent_for_work = s->next == s->n_work && a->flight->stopping < 2;
     s->sent_at_end = s->ends;
     struct wire_source_request request = {
         .news = arena_array(&scratch, s->n_sent + 1, sizeof(struct wire_news)),
@@ -322,7 +420,7 @@ static void take_answer(struct source *s, const struct wire_source_answer *answe
     turn_away_sent(s);
     s->news.first += s->n_sent;
     s->has_looked = s->has_looked && !s->sent_looked;
-    s->is_caught_up = s->is_caught_up || s->sent_looked;
+    s->is_caught_up = s->is_caught_up || s->sent_looked || (s->one.state && !is_news_waiting(s));
     forget_told(s);
     for (size_t i = 0; i < answer->n_refused; i++)
         refuse_row(s, answer->refused[i].id, answer->refused[i].detail);
@@ -338,7 +436,9 @@ static void take_answer(struct source *s, const struct wire_source_answer *answe
     bool is_soon = s->n_work > 0 || (a->conf.once && s->behind > 0);
     timers_set(&a->runtime->timers, &s->next_work, now + (is_soon ? WORK_SOON : a->config->poll_us));
     bool is_of_now = s->sent_at_end == s->ends; /* else the last claim may have moved people since */
-    s->may_end = s->wants_end && is_of_now && s->behind == 0 && !is_news_waiting(s) && s->n_work == 0;
+    bool is_told =
+        s->behind == 0 || a->flight->stopping; /* the LMS is not told of stages that do not begin */
+    s->may_end = s->wants_end && is_of_now && is_told && !is_news_waiting(s) && s->n_work == 0;
 }
 
 static void exchange_done(struct ask *ask)
@@ -384,16 +484,63 @@ static void tell_news(struct source *s, const struct mirror *m, enum mirror_end 
     int64_t at = m->task.state ? authority_mono(s->authority) : m->started_at - ANSWER_IS_OLDER;
     struct heard *heard = add_heard(&s->news, m->task.id, at);
     struct wire_news *news = &heard->news;
-    news->state = arena_strdup(&s->news_arena, how == MIRROR_SILENT ? m->task.known : state);
+    bool is_again = how == MIRROR_SILENT || how == MIRROR_FAILING;
+    news->state = arena_strdup(&s->news_arena, is_again ? m->task.known : state);
     news->told = how == MIRROR_TOLD;
     news->elsewhere = how == MIRROR_ELSEWHERE;
-    news->again = how == MIRROR_SILENT;
+    news->again = is_again;
     if (how == MIRROR_REFUSED)
         news->refused = arena_strdup(&s->news_arena, s->authority->refusal);
     if (how != MIRROR_SAID && how != MIRROR_ELSEWHERE)
         return;
     news->epoch = heard->epoch = m->epoch;
     heard->run_id = m->run_id;
+}
+
+static struct failing *find_failing(struct source *s, int64_t id)
+{
+    for (size_t i = 0; i < s->n_failing; i++)
+        if (s->failing[i].id == id)
+            return &s->failing[i];
+    return NULL;
+}
+
+static struct failing *note_failure(struct source *s, const struct mirror *m)
+{
+    struct failing *failing = find_failing(s, m->task.id);
+    if (!failing) {
+        if (s->n_failing == s->failing_room) {
+            s->failing_room = s->failing_room ? 2 * s->failing_room : 16;
+            s->failing = xrealloc(s->failing, s->failing_room * sizeof(*s->failing));
+        }
+        failing = &s->failing[s->n_failing++];
+        *failing = (struct failing){ .id = m->task.id, .since = authority_mono(s->authority) };
+        if (s->n_failing == 1) /* the LMS may fail to move everybody */
+            log_warning("the LMS fails to move its retirement %" PRId64 " to %s (%s); trying again",
+                        m->task.id, m->target, m->words);
+    }
+    failing->n++;
+    return failing;
+}
+
+static void forget_failure(struct source *s, int64_t id)
+{
+    struct failing *failing = find_failing(s, id);
+    if (failing)
+        *failing = s->failing[--s->n_failing];
+}
+
+/* What lasts is a refusal. The run waits as long as that is not decided. */
+static enum mirror_end decide_failing(struct source *s, const struct mirror *m, struct run *run)
+{
+    const struct failing *failing = note_failure(s, m);
+    if (authority_mono(s->authority) - failing->since >= FAILS_FOR)
+        return MIRROR_REFUSED;
+    if (run) {
+        run->source.asked = m->task.asked;
+        run_wait_at_gate(run, ask_pause_after(s->authority, failing->n));
+    }
+    return MIRROR_FAILING;
 }
 
 static void mirror_ended(struct mirror *m, enum mirror_end how, const char *state)
@@ -403,10 +550,18 @@ static void mirror_ended(struct mirror *m, enum mirror_end how, const char *stat
     struct run *run = m->run_id ? flight_find_at_gate(a->flight, m->run_id, m->epoch) : NULL;
     s->n_busy--;
     if (s->look.busy && m->target)
-        aside_add(&s->told, m->task.id, INT64_MAX);
+        aside_add(&s->told, m->task.id);
+    if (how == MIRROR_FAILING)
+        how = decide_failing(s, m, run);
+    else
+        forget_failure(s, m->task.id);
     if (how == MIRROR_REFUSED)
         say_refusal(s, m);
-    if (how != MIRROR_SILENT || !m->run_id)
+    if (how == MIRROR_TOLD && strcmp(m->task.state, "COMPLETE") == 0)
+        s->one.is_complete = true;
+    if (how == MIRROR_ELSEWHERE || how == MIRROR_SAID)
+        s->one.is_elsewhere = true;
+    if ((how != MIRROR_SILENT && how != MIRROR_FAILING) || !m->run_id)
         tell_news(s, m, how, state);
     if (!run)
         return;
@@ -414,6 +569,7 @@ static void mirror_ended(struct mirror *m, enum mirror_end how, const char *stat
     case MIRROR_TOLD: run_pass_gate(run); break;
     case MIRROR_REFUSED: run_turn_away(run, REFUSED_FOR); break;
     case MIRROR_SILENT: run_turn_away(run, 0); break;
+    case MIRROR_FAILING: break;
     case MIRROR_SAID:
     case MIRROR_ELSEWHERE: break; /* once the Lethe knows: turn_away_sent() */
     }
@@ -448,6 +604,7 @@ static void start_gate(struct source *s, const struct run *run)
                                  .before = strcmp(before, run->source.known) == 0 ? NULL : before,
                                  .state = run->stage_name,
                                  .response = "started",
+                                 .response_before = run->source.response ? run->source.response : "done",
                                  .enters = true,
                                  .asked = run->source.asked },
           run);
@@ -462,6 +619,7 @@ static void start_work(struct source *s, const struct wire_source_work *work)
                                  .before = work->before,
                                  .state = work->state,
                                  .response = work->response,
+                                 .response_before = work->response,
                                  .force = work->force },
           NULL);
 }
@@ -496,7 +654,7 @@ static bool is_time_for_work(const struct source *s)
 {
     const struct flight *f = s->authority->flight;
     bool has_moved = s->ended_runs != f->counts.stages + f->counts.people;
-    return s->next == s->n_work && !f->stopping && !s->soon.place &&
+    return s->next == s->n_work && f->stopping < 2 && !s->soon.place &&
            (!s->next_work.place || has_moved || s->wants_end);
 }
 
@@ -506,14 +664,15 @@ void source_pump(struct authority *a, int64_t now)
     start_mirrors(s, now);
     if (a->flight->in_flight > 0)
         s->wants_end = false;
-    else if (a->conf.once && a->ending)
+    else if ((a->conf.once && a->ending) || a->flight->stopping)
         s->wants_end = true;
     if (a->ending && !s->ends) /* the last claim may have moved people who need no driver */
         s->may_end = false;
     s->ends = a->ending;
     if (a->flight->in_flight > 0 || s->n_busy > 0 || is_news_waiting(s))
         s->may_end = false;
-    if (!s->look.busy && !s->next_look.place && !a->ending && !a->flight->stopping && !is_news_waiting(s))
+    bool wants_look = !a->ending && !a->flight->stopping && !is_news_waiting(s) && !s->one.state;
+    if (wants_look && !s->look.busy && !s->next_look.place)
         send_look(s, now);
     bool has_reason = is_news_waiting(s) || (is_time_for_work(s) && !s->may_end);
     if (has_reason && !s->exchange.busy && !s->next_exchange.place)
@@ -532,7 +691,9 @@ bool source_agrees_to_end(struct authority *a)
         s->wants_end = true;
         return false;
     }
-    if (s->troubled > 0 && !a->refusal[0])
+    if (a->conf.username)
+        one_conclude(a, &s->one);
+    else if (s->troubled > 0 && !a->refusal[0])
         snprintf(a->refusal, sizeof(a->refusal),
                  "the LMS does not let %" PRId64 " retirements go on: see the log, and \"lethe check\"",
                  s->troubled);
@@ -542,9 +703,12 @@ bool source_agrees_to_end(struct authority *a)
 bool source_is_idle(const struct authority *a)
 {
     const struct source *s = a->source;
+    unsigned stopping = a->flight->stopping;
     if (s->exchange.busy || s->look.busy || s->n_busy > 0 || is_news_waiting(s))
         return false;
-    return !a->conf.once || a->flight->stopping || (s->may_end && s->ends == a->ending);
+    if (stopping > 1 || (stopping && a->mirroring.since) || (!stopping && !a->conf.once))
+        return true;
+    return s->may_end && (stopping || s->ends == a->ending);
 }
 
 void source_open(struct authority *a)
@@ -556,20 +720,19 @@ void source_open(struct authority *a)
                             .url = conf->lms.url,
                             .channel = &conf->lms.channel,
                             .token = ask_token(a, &conf->lms, "the LMS"),
-                            .is_lms = true,
-                            .is_source = true };
+                            .is_lms = true };
     s->limit = conf->batch;
     buf_init(&s->path, PATH_MAX_BYTES);
     buf_init(&s->body, HTTP_BODY_MAX);
-    aside_open(&s->told);
-    aside_open(&s->refused);
     rows_open(&s->rows, LMS_ROW_MAX, row_came, s);
     ask_open(&s->look, a, &a->mirroring, look_done, s);
     s->look.peer = &s->lms;
-    s->look.about_nobody = true;
-    s->look.call.take = piece_came;
-    s->look.call.stall_us = STALL;
-    s->look.timeout_us = LIST_TIMEOUT;
+    if (!a->conf.username) { /* it may be the queue of a large site as a whole */
+        s->look.about_nobody = true;
+        s->look.call.take = piece_came;
+        s->look.call.stall_us = STALL;
+        s->look.timeout_us = LIST_TIMEOUT;
+    }
     ask_open(&s->exchange, a, &a->telling, exchange_done, s);
     s->next_look = (struct timer){ .fire = time_for_next, .arg = s };
     s->next_exchange = s->soon = s->next_work = (struct timer){ .fire = time_for_next, .arg = s };
@@ -595,6 +758,8 @@ void source_close(struct authority *a)
     timers_clear(&a->runtime->timers, &s->next_work);
     token_close(&s->lms.token);
     rows_close(&s->rows);
+    free(s->failing);
+    arena_free(&s->one_arena);
     aside_close(&s->told);
     aside_close(&s->refused);
     buf_free(&s->path);

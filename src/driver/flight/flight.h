@@ -71,8 +71,7 @@ enum {
     POSITION_MAX = 2800  /* bytes; a memo of a verification has more beside it */
 };
 
-#define LEASE_FOREVER         (100 * 365 * CLOCK_DAY) /* no other driver would take up the retirement */
-#define HELD_MAX              (2 * CLOCK_S)           /* a run that has to wait for longer may be put off */
+#define HELD_MAX              (2 * CLOCK_S) /* a run that has to wait for longer may be put off */
 #define CAUSE_OF_VERIFICATION "verification: "
 
 /* ---- policy.c ---- */
@@ -221,7 +220,6 @@ enum run_state {
 enum report {
     REPORT_NONE,
     REPORT_RENEWED, /* put_memo: is to be known before the next call is made; NULL: nothing new is */
-    REPORT_ENTERED, /* its stage has to be entered first, as the claim has not done so */
     REPORT_DONE,
     REPORT_FAILED,
     REPORT_WAITING, /* for a person to confirm; response is what they have to do */
@@ -243,9 +241,11 @@ struct proof {
 
 /* The LMS that a person comes from. */
 struct run_source {
-    int64_t id;        /* its number; 0: there is none */
-    const char *known; /* the state that it is known to be in */
-    bool asked;        /* it may have been told of the state of the stage before */
+    int64_t id;           /* its number; 0: there is none */
+    const char *known;    /* the state that it is known to be in */
+    bool asked;           /* it may have been told of the state of the stage before */
+    const char *response; /* of the stage before, which the LMS has not been told of; NULL: it has, or no
+                           * other stage of this run was */
 };
 
 struct run {
@@ -295,8 +295,7 @@ struct run {
 
 struct claim {
     int64_t id, epoch, lease_us, sent_at;
-    const char *stage; /* working state; COMPLETE: nothing is left to be done */
-    bool to_be_entered;
+    const char *stage;    /* working state */
     bool only_look;       /* at what the probe of the stage finds now, whatever was done before */
     int64_t begun_at;     /* wall clock: the stage, when it was put off before; 0: it was not */
     const char *memo;     /* of then; NULL: none */
@@ -307,7 +306,6 @@ struct claim {
     const char *const *orgs; /* end with NULL; NULL: not known */
     bool alone;              /* a suspect, with whom nobody else is in flight */
     struct run_source source;
-    bool is_lost; /* so many drivers died of it that it fails, without a call */
 };
 
 /* For the authority: */
@@ -316,6 +314,8 @@ void run_answered(struct run *run, const struct wire_report_answer *answer, int6
 void run_give_up(struct run *run); /* forgets it without a word to the authority; no report is under way */
 /* A run at the gate: the LMS is in the state of its stage, which begins now. */
 void run_pass_gate(struct run *run);
+/* The LMS could not be told now: it joins the gates again after so long. */
+void run_wait_at_gate(struct run *run, int64_t for_us);
 /* It does not begin: the retirement is put off for so long, or given back at once (0). */
 void run_turn_away(struct run *run, int64_t for_us);
 /* Is it to be left in the completed state once its stage is done? Decides so for its report. */

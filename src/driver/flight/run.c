@@ -128,8 +128,6 @@ static void ask_renewal(struct run *run)
     const struct action_conf *action = run->task.call.conf;
     int64_t lease_us = run->flight->conf.config->lease_us;
     run->lease_asked_us = policy_lease_s(lease_us, action ? action->timeout_us : 0) * CLOCK_S;
-    if (run->lease_us == LEASE_FOREVER)
-        run->lease_asked_us = LEASE_FOREVER;
     flight_want(run, REPORT_RENEWED);
 }
 
@@ -271,7 +269,11 @@ void run_call_from(struct run *run, int64_t at)
 
 static void is_time(void *arg, int64_t now)
 {
-    run_call_from(arg, now);
+    struct run *run = arg;
+    if (run->state == RUN_AT_GATE)
+        flight_join_gates(run);
+    else
+        run_call_from(run, now);
 }
 
 /* All that was done so far is remembered. */
@@ -368,12 +370,6 @@ void run_cancel_call(struct run *run)
 
 /* ---- from one stage to the next ---- */
 
-static const struct attempt lost = {
-    .judgement = { VERDICT_FINAL, .unknown = true },
-    .retry_after_us = -1,
-    .error = "the driver was lost again and again at this stage: see its log for the cause",
-};
-
 static void leave_to_others(struct run *run)
 {
     struct flight *f = run->flight;
@@ -464,8 +460,6 @@ static void enter_stage(struct run *run, const char *working, const struct claim
         task_go_on(&run->task, run->memo, before->begun, before->begun_otherwise);
     if (has_to_stop(run)) {
         give_back(run);
-    } else if (run->stage && before && before->is_lost) {
-        run_fail(run, &lost, -1, "the driver was lost again and again");
     } else if (!run->stage) {
         leave_to_others(run);
     } else if (run->source.id && strcmp(run->source.known, run->stage_name) != 0) {
@@ -483,10 +477,20 @@ void run_pass_gate(struct run *run)
     assert(run->state == RUN_AT_GATE);
     run->source.known = run->stage_name;
     run->source.asked = false;
+    run->source.response = NULL;
     if (has_to_stop(run))
         give_back(run);
     else
         begin_stage(run, flight_mono(run->flight));
+}
+
+void run_wait_at_gate(struct run *run, int64_t for_us)
+{
+    assert(run->state == RUN_AT_GATE);
+    if (has_to_stop(run))
+        give_back(run);
+    else
+        timers_set(timers_of(run), &run->wake, flight_mono(run->flight) + for_us);
 }
 
 void run_turn_away(struct run *run, int64_t for_us)
@@ -554,10 +558,6 @@ void run_begin(struct flight *f, const struct claim *claim, int64_t now)
     if (claim->only_look) {
         set_stage(run, claim->stage);
         verify_alone(run);
-    } else if (claim->to_be_entered) {
-        run->stage_name = arena_strdup(&run->arena, claim->stage);
-        run->memo = arena_strdup(&run->arena, claim->memo);
-        report(run, REPORT_ENTERED);
     } else {
         enter_stage(run, claim->stage, claim, now);
     }
@@ -688,6 +688,8 @@ static void stage_accepted(struct run *run, const struct wire_report_answer *ans
     if (attempts_of(run) > 0)
         tell(run, arena_printf(&run->task.arena, "done, attempts: %u", attempts_of(run)));
     run->abort = run->abort || answer->abort;
+    if (run->source.id)
+        run->source.response = arena_strdup(&run->arena, run->response);
     if (answer->next)
         enter_stage(run, answer->next, NULL, flight_mono(f));
     else
@@ -708,12 +710,6 @@ void run_answered(struct run *run, const struct wire_report_answer *answer, int6
     switch (about) {
     case REPORT_RENEWED: renewal_accepted(run, answer, sent_at); break;
     case REPORT_DONE: stage_accepted(run, answer); break;
-    case REPORT_ENTERED:
-        if (answer->next)
-            enter_stage(run, answer->next, &(struct claim){ .memo = run->memo }, flight_mono(run->flight));
-        else
-            finish(run, answer->state, about);
-        break;
     case REPORT_WAITING:
     case REPORT_LATER:
     case REPORT_FAILED:
