@@ -113,8 +113,8 @@ static void print_rights(struct arena *a, const struct config *config)
 
 static void print_result(struct cli *cli, const struct config *config)
 {
-    if (config->warning)
-        puts(config->warning);
+    for (const struct config_warning *w = config->warnings; w; w = w->next)
+        printf("%s: %s\n", w->place, w->what);
     for (size_t i = 0; config->order && config->order[i]; i++)
         puts(config->order[i]);
     print_rights(&cli->arena, config);

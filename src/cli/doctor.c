@@ -140,6 +140,21 @@ static void examine_named(struct report *r, const struct config_named *named)
         examine_end(r, named, check, about);
 }
 
+/* The last line is what to do. */
+static void examine_order(struct report *r, const char *const *lines)
+{
+    for (; lines && lines[0] && lines[1]; lines++) {
+        const char *what = strstr(lines[0], ": "); /* behind FILE:LINE */
+        tell(r, &(struct diagnosis){
+                    .level = DIAGNOSIS_WARNING,
+                    .check = "order",
+                    .about = arena_strndup(&r->cli->arena, lines[0], (size_t)(what - lines[0])),
+                    .what = what + 2,
+                    .remedy = lines[2] ? NULL : lines[1],
+                });
+    }
+}
+
 static void examine_file(struct report *r)
 {
     struct arena *a = &r->cli->arena;
@@ -147,8 +162,9 @@ static void examine_file(struct report *r)
     say(r, DIAGNOSIS_GOOD, "file", config->file,
         arena_printf(a, "%s, %s", print_count(a, (int64_t)config->n_services, "service", "services"),
                      print_count(a, (int64_t)config->n_stages, "stage", "stages")));
-    if (config->warning)
-        say(r, DIAGNOSIS_WARNING, "file", config->file, config->warning);
+    for (const struct config_warning *w = config->warnings; w; w = w->next)
+        say(r, DIAGNOSIS_WARNING, "file", w->place, w->what);
+    examine_order(r, config->order);
     size_t n = 0;
     for (const struct config_named *named = config->named; named; named = named->next)
         n++;

@@ -274,6 +274,11 @@ static void put_plan(struct arena *a, struct json_out *o, const struct subject *
     for (size_t i = way.first; i < config->n_stages; i++)
         put_stage(a, o, s, &config->stages[i], &values);
     json_close_list(o);
+    json_put_key(o, "order");
+    json_open_list(o);
+    for (size_t i = 0; config->order && config->order[i]; i++)
+        json_put_text(o, config->order[i]);
+    json_close_list(o);
     if (s->found)
         put_probes(o, s);
     json_close_map(o);

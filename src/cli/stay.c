@@ -132,8 +132,8 @@ static enum rc setup_log(const struct config *config, struct err *err)
     if (rc)
         return rc;
     log_setup(level, config->log_json, STDERR_FILENO);
-    if (config->warning)
-        log_warning("%s", config->warning);
+    for (const struct config_warning *w = config->warnings; w; w = w->next)
+        log_warning("%s: %s", w->place, w->what);
     for (size_t i = 0; config->order && config->order[i]; i++)
         log_warning("%s", config->order[i]);
     return RC_OK;

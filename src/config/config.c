@@ -351,10 +351,9 @@ static void warn_of_readers(struct reading *r)
     struct stat st;
     if (!secret || stat(secret->file, &st) != 0 || (st.st_mode & 077) == 0)
         return;
-    reading_warn(r,
-                 "%s:%u: a secret stands in this file, and others can read or write it: chmod 600, or use "
-                 "%s_file",
-                 secret->file, secret->line, secret->key);
+    reading_warn(r, secret,
+                 "a secret stands in this file, and others can read or write it: chmod 600, or use %s_file",
+                 secret->key);
 }
 
 /* ---- loading ---- */

@@ -427,6 +427,13 @@ struct source_conf {
 
 /* ---- the whole ---- */
 
+/* What is no mistake, and yet not as it should be. */
+struct config_warning {
+    const char *place; /* FILE:LINE */
+    const char *what;  /* on one line */
+    struct config_warning *next;
+};
+
 struct config {
     const char *file;
     const char *data_dir;
@@ -498,7 +505,7 @@ struct config {
      * NULL. NULL: nothing is wrong. */
     const char *const *order;
 
-    const char *warning; /* one line for the operator, its parts joined by "; "; NULL: none */
+    struct config_warning *warnings; /* NULL: none */
 };
 
 /* One mistake of a file, to be printed as FILE:LINE:COLUMN: WHAT. */

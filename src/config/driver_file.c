@@ -95,7 +95,7 @@ static enum rc read_known_secret(struct reading *r, const struct setting *s, con
         return rc;
     r->literal_secret = at;
     if (secret_is_weak(*secret, &why))
-        reading_warn(r, "%s:%u: the secret is %s", at->file, at->line, why);
+        reading_warn(r, at, "the secret is %s", why);
     return RC_OK;
 }
 
@@ -279,8 +279,7 @@ static enum rc add_service(struct reading *r, const struct driver_file *file, co
         return rc;
     }
     if (url_is_exposed(r->arena, service->url))
-        reading_warn(r, "%s:%u: %s: http:// to another machine sends personal data unencrypted", at->file,
-                     at->line, at->key);
+        reading_warn(r, at, "%s: http:// to another machine sends personal data unencrypted", at->key);
     return RC_OK;
 }
 

@@ -6,16 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
-void reading_warn(struct reading *r, const char *fmt, ...)
+void reading_warn(struct reading *r, const struct yaml *at, const char *fmt, ...)
 {
-    struct config *config = r->config;
+    struct config_warning **end = &r->config->warnings;
     char text[ERR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    config->warning = config->warning ? arena_printf(r->arena, "%s; %s", config->warning, text)
-                                      : arena_strdup(r->arena, text);
+    while (*end)
+        end = &(*end)->next;
+    *end = ARENA_NEW(r->arena, struct config_warning);
+    (*end)->place = arena_printf(r->arena, "%s:%u", at->file, at->line);
+    (*end)->what = arena_strdup(r->arena, text);
 }
 
 /* ---- faults ---- */

@@ -29,8 +29,9 @@ struct reading {
     struct template_names *captured; /* by the steps before the one that is read; NULL: no step is read */
 };
 
-/* Adds to config.warning. */
-void reading_warn(struct reading *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Adds to config.warnings. */
+void reading_warn(struct reading *r, const struct yaml *at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Adds to config.named; the caller fills in what it is. */
 struct config_named *reading_name(struct reading *r, const struct yaml *at, enum named_kind kind);

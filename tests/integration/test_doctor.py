@@ -78,6 +78,18 @@ def test_a_driver_file_is_examined_without_touching_anybody(driver, lms):
         "/api/discussion/v1/accounts/retire_forum/", "/api/user/v1/accounts/retire/", RENAME])
 
 
+def test_what_is_not_as_it_should_be_in_the_file_has_its_line(driver, lms):
+    lines = driver.write_config() or driver.file.read_text().splitlines()
+    found = checks(driver)
+    [(place, (level, what, remedy))] = [(about, told) for (check, about), told in found.items() if check == "file" and told[0] == "warning"]
+    assert re.fullmatch(r".*/config.yml:\d+", place) and "secret" in what and str(driver.file) not in what
+    driver.config["retirement_pipeline"].reverse()  # the account goes before the forum
+    found = checks(driver)
+    faults = [(about, told) for (check, about), told in found.items() if check == "order"]
+    assert all(re.fullmatch(r".*/config.yml:\d+", place) and str(driver.file) not in told[1] for place, told in faults)
+    assert "an order that works: " in faults[-1][1][2]
+
+
 def forget_a_state(site, lms):
     lms.states = [state for state in STATES if state != "RETIRING_ECOM"]
 

@@ -42,6 +42,17 @@ def test_for_one_person_every_call_in_order_with_masked_values(planned):
     expect_no_calls(planned)
 
 
+def test_an_order_that_leaves_data_is_told(site, make_service):
+    """By both forms in the same words, which are those of `config check`."""
+    site.service("lms", make_service())
+    site.stage("RETIRING_LMS", "LMS_COMPLETE", use="LMS.retirement_lms_retire")
+    site.stage("RETIRING_FORUMS", "FORUMS_COMPLETE", use="LMS.retirement_retire_forum")
+    site.request("ada")
+    order = site.ok("plan", "ada", "--json").json["order"]
+    assert order[-1].startswith("an order that works: ") and order == site.ok("config", "check", "--json").json["order"]
+    assert site.ok("plan", "ada").out.startswith("\n".join(order))
+
+
 def test_a_value_that_is_not_known_is_said(planned):
     """A person who is known only from a request has no number that the services know."""
     planned.request("ada")

@@ -976,7 +976,7 @@ static void test_config__the_file_of_a_driver_of_open_edx(void **state)
     assert_int_equal(c->cool_off_us, 0);
     assert_int_equal(c->max_in_flight, 1000);
     assert_int_equal(c->fuse.people, 300);
-    assert_null(c->warning);
+    assert_null(c->warnings);
     assert_int_equal(c->n_services, 3);
     for (size_t i = 0; i < 3; i++) {
         const struct service_conf *s = &c->services[i];
@@ -1037,6 +1037,13 @@ static void test_config__our_own_settings_in_the_file_of_a_driver(void **state)
     assert_null(c->services[1].channel.server_name);
 }
 
+static void assert_warning(const struct config_warning *warning, const char *place, const char *what)
+{
+    assert_non_null(warning);
+    assert_string_equal(warning->place, in_folder(place));
+    assert_non_null(strstr(warning->what, what));
+}
+
 static void test_config__what_worked_for_years_is_only_warned_about(void **state)
 {
     struct config *c = NULL;
@@ -1048,9 +1055,11 @@ static void test_config__what_worked_for_years_is_only_warned_about(void **state
         0644);
     assert_int_equal(config_load(&arena, in_folder("lethe.yml"), &c, &err), RC_OK);
     assert_string_equal(c->services[0].secret, "secret");
-    assert_non_null(strstr(c->warning, "lethe.yml:2: the secret is too short"));
-    assert_non_null(strstr(c->warning, "lethe.yml:3: lms: http:// to another machine"));
-    assert_non_null(strstr(c->warning, "others can read or write it: chmod 600, or use client_secret_file"));
+    assert_warning(c->warnings, "lethe.yml:2", "the secret is too short");
+    assert_warning(c->warnings->next, "lethe.yml:3", "lms: http:// to another machine");
+    assert_warning(c->warnings->next->next, "lethe.yml:2",
+                   "others can read or write it: chmod 600, or use client_secret_file");
+    assert_null(c->warnings->next->next->next);
 }
 
 static void test_config__the_file_of_a_driver_is_known_by_its_look(void **state)
@@ -1324,12 +1333,12 @@ static void test_config__warns_when_others_can_read_a_secret(void **state)
     struct err err;
     write_file("lethe.yml", IDENTITY, 0644);
     assert_int_equal(config_load(&arena, in_folder("lethe.yml"), &config, &err), RC_OK);
-    assert_non_null(strstr(config->warning, "lethe.yml:1: a secret stands in this file"));
-    assert_null(strstr(config->warning, "salt-2018-old"));
+    assert_warning(config->warnings, "lethe.yml:1", "a secret stands in this file");
+    assert_null(strstr(config->warnings->what, "salt-2018-old"));
 
     write_file("lethe.yml", IDENTITY, 0600);
     assert_int_equal(config_load(&arena, in_folder("lethe.yml"), &config, &err), RC_OK);
-    assert_null(config->warning);
+    assert_null(config->warnings);
 }
 
 /* ---- documents ---- */
