@@ -155,14 +155,21 @@ static enum rc call_failed(const struct api *api, const struct http_call *call, 
     return err_set(err, RC_INTERNAL, "the call ended in an unknown way");
 }
 
-static enum rc token_of_answer(struct api *api, const struct http_call *call, struct err *err)
+static enum rc token_of_answer(struct api *api, const struct http_call *call, const char *secret,
+                               struct err *err)
 {
     struct arena a = { 0 };
     struct json *json;
+    const char *error;
+    const char *words = call->status == 200 ? "" : http_refusal_words(&a, call, secret, &error);
     enum rc rc = RC_OK;
     if (call->status == 401 || call->status == 400)
         rc = err_set(err, RC_UNAUTHENTICATED,
-                     "%s refuses LETHE_CLIENT_ID and the secret in LETHE_CLIENT_SECRET_FILE", api->base_url);
+                     "%s refuses LETHE_CLIENT_ID and the secret in LETHE_CLIENT_SECRET_FILE%s%s",
+                     api->base_url, *words ? ": " : "", words);
+    else if (*words)
+        rc = err_set(err, RC_UNAVAILABLE, "%s gives no token (status %u): %s", api->base_url, call->status,
+                     words);
     else if (call->status != 200 || json_parse(&a, buf_str(&call->answer), call->answer.len, &json, NULL) ||
              !api_text(json, "access_token")[0])
         rc = err_set(err, RC_UNAVAILABLE, "%s gave no token (status %u): is it a Lethe server?",
@@ -198,7 +205,7 @@ static enum rc fetch_token(struct api *api, const char *client_id, const char *s
     http_call_now(api->client, &call);
     enum rc rc = call_failed(api, &call, err);
     if (!rc)
-        rc = token_of_answer(api, &call, err);
+        rc = token_of_answer(api, &call, secret, err);
     crypto_wipe(body.data, body.len);
     buf_free(&body);
     buf_free(&call.answer);

@@ -289,6 +289,11 @@ static inline void http_client_wake(struct http_client *client)
 /* Clears the fields of the answer. For transports. */
 void http_call_begin(struct http_call *call);
 
+/* Why a server gives no token, in the words of its answer (RFC 6749, 5.2), short and on one line; "" if it
+ * has none, or our secret is in them. *error: its code; NULL: none. */
+const char *http_refusal_words(struct arena *a, const struct http_call *call, const char *secret,
+                               const char **error);
+
 /* Connects to the host of a URL, shakes hands if it is https, and sends nothing. Waits. RC_UNAVAILABLE. */
 enum rc http_connect(const char *url, const struct channel *channel, int64_t timeout_us,
                      struct err *err) MUST_CHECK;

@@ -578,6 +578,22 @@ def test_nobody_at_the_server(site):
         expect(site.lethe("fsck", "--server", where, config=False, env=env), FAILED, "cannot reach")
 
 
+def test_a_server_that_gives_no_token_is_heard(site, make_service):
+    """In its own words, on one line and without our secret, whoever answers in its place."""
+    secret = site.folder / "secret"
+    secret.write_text("secret-of-the-client\n")
+    secret.chmod(0o600)
+    env = {"LETHE_CLIENT_ID": "x", "LETHE_CLIENT_SECRET_FILE": str(secret)}
+    for status, body, said in (
+            (401, {"error": "invalid_client", "error_description": "the client\nis disabled"}, "LETHE_CLIENT_SECRET_FILE: invalid_client: the client is d"),
+            (503, {"error": "temporarily_unavailable", "error_description": "new keys"}, "no token (status 503): temporarily_unavailable: new keys\n"),
+            (503, {"error": "secret-of-the-client"}, "status 503): is it a Lethe server?"), (404, "<html>", "status 404): is it a Lethe server?")):
+        server = make_service(script=lambda call: (status, body))
+        done = site.lethe("fsck", "--server", server.url, config=False, env=env)
+        expect(done, FAILED, said)
+        assert "secret-of-the-client" not in done.err
+
+
 # ---- the driver ----
 
 def test_drive_once_says_what_was_done(erasing):

@@ -33,7 +33,7 @@ enum {
     TOKEN_MAX = 16 * 1024,
     REQUEST_MAX = 128 * 1024,
     ANSWER_MAX = 64 * 1024,
-    SAYS_MAX = 200, /* bytes of an answer's words that are told */
+    SAYS_MAX = 200, /* bytes */
     PATIENCE = 5    /* failures in a row, until it looks as if there would be no token soon */
 };
 
@@ -152,34 +152,14 @@ static bool is_token(const struct json *value)
     return true;
 }
 
-/* The words of a refusal (RFC 6749, 5.2). They go into the log, so they are short and on one line, and do not
- * count if our secret is in them. */
-static void hear_words(struct token *t, const struct json *answer)
-{
-    const char *code = json_get_text(answer, "error"), *more = json_get_text(answer, "error_description");
-    if (!code)
-        return;
-    t->is_about_client = strcmp(code, "invalid_client") == 0;
-    const char *words = more ? arena_printf(&t->arena, "%s: %s", code, more) : code;
-    if (strstr(words, t->conf.service->secret))
-        return;
-    size_t len = text_cut(words, strlen(words), SAYS_MAX);
-    memcpy(t->says, words, len);
-    t->says[len] = '\0';
-    for (char *c = t->says; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
-}
-
 static enum rc read_refusal(struct token *t, struct err *err)
 {
-    const struct http_call *call = &t->call;
-    struct json *answer;
-    t->is_about_client = true;
-    if (!json_parse(&t->arena, buf_str(&call->answer), call->answer.len, &answer, NULL))
-        hear_words(t, answer);
-    return err_set(err, RC_UNAVAILABLE, "no access token: status %u%s%s", call->status, *t->says ? ": " : "",
-                   t->says);
+    const char *error;
+    const char *words = http_refusal_words(&t->arena, &t->call, t->conf.service->secret, &error);
+    t->is_about_client = !error || strcmp(error, "invalid_client") == 0;
+    snprintf(t->says, sizeof(t->says), "%s", words);
+    return err_set(err, RC_UNAVAILABLE, "no access token: status %u%s%s", t->call.status, *words ? ": " : "",
+                   words);
 }
 
 /* The word before the token in Authorization; NULL: it is a token of a kind that we cannot use. */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/http.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+
+enum { WORDS_MAX = 200 /* bytes that are told */ };
+
+const char *http_refusal_words(struct arena *a, const struct http_call *call, const char *secret,
+                               const char **error)
+{
+    struct json *answer;
+    bool is_json = !json_parse(a, buf_str(&call->answer), call->answer.len, &answer, NULL);
+    const char *code = is_json ? json_get_text(answer, "error") : NULL;
+    const char *more = is_json ? json_get_text(answer, "error_description") : NULL;
+    *error = code;
+    if (!code)
+        return "";
+    const char *words = more ? arena_printf(a, "%s: %s", code, more) : code;
+    if (strstr(words, secret))
+        return "";
+    char *line = arena_strndup(a, words, text_cut(words, strlen(words), WORDS_MAX));
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+    return line;
+}
