@@ -61,7 +61,7 @@ const struct setting channel_tls_settings[] = {
 const struct setting channel_proxy_settings[] = {
     { "url", "URL", read_proxy_url, OF(proxy), NULL, "where the proxy is: http:// or https://, with its port",
       .required = true },
-    { "user", "text", setting_text, OF(proxy_user), NULL, "the user name of Lethe at the proxy" },
+    { "user", "text", credentials_read_user, OF(proxy_user), NULL, "the user name of Lethe at the proxy" },
     SECRET_SETTINGS("password", "the password", OF(proxy_password)),
     { "ca_file", "path", channel_read_authorities, OF(proxy_ca_file), NULL,
       "certificate authorities for the certificate of an https:// proxy, PEM, in place of the system's" },
@@ -96,6 +96,8 @@ enum rc channel_read_proxy(struct reading *r, const struct setting *s, const str
         rc = setting_read_map(r, channel_proxy_settings, at, channel, err);
     if (!rc && !channel->proxy_user != !channel->proxy_password)
         rc = yaml_error(at, err, "user and password go together: there is only one of them");
+    if (!rc && channel->proxy_ca_file && strncmp(channel->proxy, "https:", strlen("https:")) != 0)
+        rc = yaml_key_error(yaml_get(at, "ca_file"), err, "ca_file: goes with a proxy of https://");
     return rc;
 }
 

@@ -54,6 +54,8 @@ setting_read_fn pace_read_quiet_hours; /* -> const struct quiet_hours * */
 
 /* credentials.c */
 extern const struct setting *const credentials_rows[]; /* a setting.group, about a struct service_conf */
+/* A user name of Basic credentials, which ends at the first colon. */
+setting_read_fn credentials_read_user;
 /* Which section of credentials a service has; *at is NULL when it has none. RC_INVALID: it has several. */
 enum rc credentials_find(struct reading *r, const struct yaml *map, enum credentials *kind,
                          const struct yaml **at, struct err *err) MUST_CHECK;

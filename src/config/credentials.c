@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-static enum rc read_user(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
-                         struct err *err)
+enum rc credentials_read_user(struct reading *r, const struct setting *s, const struct yaml *at, void *field,
+                              struct err *err)
 {
     enum rc rc = setting_text(r, s, at, field, err);
     if (!rc && strchr(at->text, ':'))
@@ -49,7 +49,7 @@ static const struct setting oauth2_settings[] = {
 static const struct setting bearer_settings[] = { SECRET_SETTINGS("token", "the token", OF(secret)),
                                                   { NULL } };
 
-static const struct setting basic_settings[] = { { "user", "text", read_user, OF(client_id), NULL,
+static const struct setting basic_settings[] = { { "user", "text", credentials_read_user, OF(client_id), NULL,
                                                    "the user name, in place of ..._file or ..._env" },
                                                  { "user_file", "path", secret_read_file, OF(client_id), NULL,
                                                    "a file with the user name, for services that take a key "
