@@ -3,10 +3,23 @@
 
 #include <string.h>
 
+#include "base/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
 
 enum { WORDS_MAX = 200 /* bytes that are told */ };
+
+/* As it is, or as it was sent in a form. */
+static bool has_secret(const char *words, const char *secret)
+{
+    struct buf sent;
+    buf_init(&sent, HTTP_BODY_MAX);
+    buf_add_url(&sent, secret, strlen(secret));
+    bool has = strstr(words, secret) || strstr(words, buf_str(&sent));
+    crypto_wipe(sent.data, sent.cap);
+    buf_free(&sent);
+    return has;
+}
 
 const char *http_refusal_words(struct arena *a, const struct http_call *call, const char *secret,
                                const char **error)
@@ -19,7 +32,7 @@ const char *http_refusal_words(struct arena *a, const struct http_call *call, co
     if (!code)
         return "";
     const char *words = more ? arena_printf(a, "%s: %s", code, more) : code;
-    if (strstr(words, secret))
+    if (has_secret(words, secret))
         return "";
     char *line = arena_strndup(a, words, text_cut(words, strlen(words), WORDS_MAX));
     for (char *c = line; *c; c++)

@@ -208,6 +208,8 @@ static void test_token__a_refusal_has_its_own_words(void **state)
         { "{\"error\":\"invalid_client\"}", "no access token: status 400: invalid_client" },
         { "{\"error\":\"invalid_client\",\"error_description\":\"s3cret:é is wrong\"}",
           "no access token: status 400" },
+        { "{\"error\":\"invalid_request\",\"error_description\":\"got client_secret=s3cret%3A%C3%A9&\"}",
+          "no access token: status 400" },
         { "{\"error\":{\"code\":7}}", "no access token: status 400" },
         { "<html>", "no access token: status 400" },
         { "[]", "no access token: status 400" },
