@@ -135,7 +135,7 @@ static bool is_below(int fd, const char *directory)
 struct reading {
     const char *path;
     size_t max;
-    enum { ANY, TRUSTED, SECRET, OWN } trust;
+    enum { ANY, TRUSTED, SECRET } trust;
     const char *secrets_dir; /* SECRET: files below it may be readable by all; NULL: none */
 };
 
@@ -164,8 +164,7 @@ static enum rc check_file(const struct reading *what, int fd, const struct stat 
     switch (what->trust) {
     case ANY: break;
     case TRUSTED: return file_check_trusted(what->path, st, err);
-    case SECRET:
-    case OWN: return check_secret(what, fd, st, err);
+    case SECRET: return check_secret(what, fd, st, err);
     }
     return RC_OK;
 }
@@ -173,8 +172,8 @@ static enum rc check_file(const struct reading *what, int fd, const struct stat 
 static enum rc read_file(struct arena *a, struct reading what, char **out, size_t *len, struct err *err)
 {
     struct stat st;
-    int waiting = what.trust == ANY ? 0 : O_NONBLOCK, following = what.trust == OWN ? O_NOFOLLOW : 0;
-    int fd = open(what.path, O_RDONLY | O_CLOEXEC | O_NOCTTY | waiting | following);
+    int waiting = what.trust == ANY ? 0 : O_NONBLOCK;
+    int fd = open(what.path, O_RDONLY | O_CLOEXEC | O_NOCTTY | waiting);
     if (fd < 0)
         return refuse_opening(what.path, err);
     enum rc rc = fstat(fd, &st) == 0 ? check_file(&what, fd, &st, err) : err_set_errno(err, "%s", what.path);
@@ -193,11 +192,6 @@ enum rc file_read_trusted(struct arena *a, const char *path, size_t max, char **
                           struct err *err)
 {
     return read_file(a, (struct reading){ .path = path, .max = max, .trust = TRUSTED }, out, len, err);
-}
-
-enum rc file_read_own(struct arena *a, const char *path, size_t max, char **out, size_t *len, struct err *err)
-{
-    return read_file(a, (struct reading){ .path = path, .max = max, .trust = OWN }, out, len, err);
 }
 
 enum rc file_read_private(struct arena *a, const char *path, const char *secrets_dir, size_t max, char **out,

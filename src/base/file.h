@@ -19,7 +19,6 @@
  *   - file_read_trusted: what is no plain file, what others can write, and files of other users;
  *   - file_read_private: the same, and what others can read. But the mode may be 0440 if the group is ours,
  * and 0444 below secrets_dir (NULL: nowhere), where containers have their secrets. Links are followed;
- *   - file_read_own, for what we have written: as file_read_private without these two modes, and no links.
  */
 enum rc file_read(struct arena *a, const char *path, size_t max, char **out, size_t *len,
                   struct err *err) MUST_CHECK;
@@ -27,8 +26,6 @@ enum rc file_read_trusted(struct arena *a, const char *path, size_t max, char **
                           struct err *err) MUST_CHECK;
 enum rc file_read_private(struct arena *a, const char *path, const char *secrets_dir, size_t max, char **out,
                           size_t *len, struct err *err) MUST_CHECK;
-enum rc file_read_own(struct arena *a, const char *path, size_t max, char **out, size_t *len,
-                      struct err *err) MUST_CHECK;
 /* A file with a secret: as file_read_private, without a byte order mark at its beginning and the line end at
  * its end; also RC_INVALID when it is empty. */
 enum rc file_read_secret(struct arena *a, const char *path, const char *secrets_dir, char **out,

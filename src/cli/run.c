@@ -553,11 +553,12 @@ const struct cli_command command_drive = {
              "any more, and starts a server inside itself if none runs on data_dir; otherwise\n"
              "it keeps running. People who fail become ERRORED; that is no failure of the\n"
              "command.\n\n"
-             "With the driver file of an Open edX site it works for that LMS. --cool-off (7d)\n"
-             "is then the cool-off that the LMS is asked for, and --username exits as the\n"
-             "script does: 255 setup failed, 254 in an end state, 253 in a working state, 252\n"
-             "failed while retiring, 251 no such learner, 250 unknown state, 249 bad\n"
-             "configuration.",
+             "With the driver file of an Open edX site people come from that LMS, which is\n"
+             "told of every state; the first line of output names the data directory, which\n"
+             "all other commands read. --cool-off (7d) is then the cool-off that the LMS is\n"
+             "asked for, and --username exits as the script does: 255 setup failed, 254 in an\n"
+             "end state, 253 in a working state, 252 failed while retiring, 251 no such\n"
+             "learner, 250 unknown state, 249 bad configuration.",
     .examples = "lethe drive --once\nlethe drive --once --json\nlethe drive --username ada\n"
                 "lethe drive --config config.yml --once --cool-off 7d",
     .run = run_drive,

@@ -279,7 +279,7 @@ struct failure {
 /* ---- alarms: what operators have to be told ---- */
 
 struct alarm {
-    const char *what;      /* "errored", "stuck", "fuse", "finds_nobody", or "silent": the authority */
+    const char *what;      /* "errored", "stuck", "fuse", "finds_nobody", or "silent": the LMS */
     int64_t retirement_id; /* 0: none */
     const char *stage; /* the working state, or the completed one in which a person is stuck; NULL: none */
     struct failure failure;

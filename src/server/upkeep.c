@@ -37,7 +37,8 @@ struct act upkeep_act(struct server *s, struct store *store, struct arena *arena
                          .config = s->config,
                          .world = s->world,
                          .actor = actor,
-                         .now = steady_now(&s->steady) };
+                         .now = steady_now(&s->steady),
+                         .ran_since = steady_ran_since(&s->steady) };
 }
 
 /* One batch of a chore, on the writer's thread; after a rollback it runs again. */

@@ -102,7 +102,8 @@ enum rc store_alarms(struct store *s, struct arena *a, size_t limit, size_t ids_
         } kinds[] = { { "errored", &out->errored },
                       { "stuck", &out->stuck },
                       { "fuse", &out->fuse },
-                      { "finds_nobody", &out->finds_nobody } };
+                      { "finds_nobody", &out->finds_nobody },
+                      { "silent", &out->silent } };
         for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
             if (strcmp(g->alarm.what, kinds[k].what) == 0)
                 *kinds[k].count += g->count;

@@ -105,22 +105,40 @@ enum rc store_count_sourced(struct store *s, struct sourced_counts *out, struct 
 
 /* ---- looks ---- */
 
-static const char looked_at[] = "source_looked_at";
-
-enum rc store_source_looked_at(struct store *s, int64_t *out, struct err *err)
+static enum rc get_time(struct store *s, const char *name, int64_t *out, struct err *err)
 {
     struct arena a = { 0 };
     const char *value;
-    enum rc rc = schema_get_setting(s->db, &a, looked_at, &value, err);
+    enum rc rc = schema_get_setting(s->db, &a, name, &value, err);
     *out = !rc && value ? strtoll(value, NULL, 10) : 0;
     arena_free(&a);
     return rc;
 }
 
-enum rc store_set_source_looked_at(struct store *s, int64_t at, struct err *err)
+static enum rc set_time(struct store *s, const char *name, int64_t at, struct err *err)
 {
     struct arena a = { 0 };
-    enum rc rc = schema_set_setting(s->db, looked_at, arena_printf(&a, "%lld", (long long)at), err);
+    enum rc rc = schema_set_setting(s->db, name, arena_printf(&a, "%lld", (long long)at), err);
     arena_free(&a);
     return rc;
+}
+
+enum rc store_source_looked_at(struct store *s, int64_t *out, struct err *err)
+{
+    return get_time(s, "source_looked_at", out, err);
+}
+
+enum rc store_set_source_looked_at(struct store *s, int64_t at, struct err *err)
+{
+    return set_time(s, "source_looked_at", at, err);
+}
+
+enum rc store_source_silence(struct store *s, int64_t *out, struct err *err)
+{
+    return get_time(s, "source_silence", out, err);
+}
+
+enum rc store_set_source_silence(struct store *s, int64_t since, struct err *err)
+{
+    return set_time(s, "source_silence", since, err);
 }

@@ -561,6 +561,9 @@ enum rc store_count_sourced(struct store *s, struct sourced_counts *out, struct 
 /* When the LMS's list was last seen whole; 0: never. */
 enum rc store_source_looked_at(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
 enum rc store_set_source_looked_at(struct store *s, int64_t at, struct err *err) MUST_CHECK;
+/* Since when the list was not seen, when operators were told so the last time; 0: never. */
+enum rc store_source_silence(struct store *s, int64_t *out, struct err *err) MUST_CHECK;
+enum rc store_set_source_silence(struct store *s, int64_t since, struct err *err) MUST_CHECK;
 
 /* ---- the fuse (fuse.c) ---- */
 

@@ -10,6 +10,8 @@
 
 #include "base/clock.h"
 
+#define SILENT_FOR (30 * 60 * CLOCK_S)
+
 enum { STALE_AFTER_LOOKS = 30 }; /* a state that was not heard for so many looks is asked for */
 
 /* ---- what is to be told ---- */
@@ -138,4 +140,25 @@ enum rc source_give_work(struct act *act, int64_t limit, struct wire_source_answ
         out->n_work += has_name;
     }
     return rc;
+}
+
+/* ---- silence ---- */
+
+/* No driver has seen the LMS's list to its end for long, counting from the start of the server: a timer that
+ * starts a driver once a day is not silence. Operators are told once. */
+enum rc source_watch(struct act *act, struct err *err)
+{
+    int64_t looked_at, told;
+    if (!act->config->source)
+        return RC_OK;
+    enum rc rc = store_source_looked_at(act->store, &looked_at, err);
+    if (!rc)
+        rc = store_source_silence(act->store, &told, err);
+    int64_t since = looked_at > act->ran_since ? looked_at : act->ran_since;
+    if (rc || told == since || act->now - since < SILENT_FOR)
+        return rc;
+    const char *why = looked_at ? "no driver has seen the LMS's list of people for half an hour: see its log"
+                                : "no driver has ever seen the LMS's list of people: see its log";
+    rc = alerts_note(act, &(struct alarm){ .what = "silent", .failure = { -1, why } }, err);
+    return rc ? rc : store_set_source_silence(act->store, since, err);
 }

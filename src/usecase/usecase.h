@@ -75,7 +75,7 @@ struct act {
     const uint8_t *run_key;    /* CRYPTO_KEY_LEN bytes: makes the opaque run keys */
     const char *actor;         /* for the log and the audit trail */
     int64_t now;               /* us */
-    int64_t ran_since;         /* for claims: the server has run without a stop since then */
+    int64_t ran_since;         /* the server has run without a stop since then */
     struct tally *tally;       /* NULL: not counted */
 };
 

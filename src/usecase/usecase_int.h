@@ -56,6 +56,7 @@ enum rc requests_find_account(struct act *act, const struct person_request *in, 
 #define SOURCE_GIVEN_FOR (40 * CLOCK_S)
 /* For so long it is believed that the LMS has not moved. */
 int64_t source_stale_us(const struct act *act);
+enum rc source_watch(struct act *act, struct err *err) MUST_CHECK; /* is the LMS silent? */
 /* Stores s after the state here, or what is known of the LMS, has changed. */
 enum rc source_settle(struct act *act, const struct retirement *r, struct sourced *s,
                       struct err *err) MUST_CHECK;

@@ -210,7 +210,9 @@ enum rc usecase_watch(struct act *act, int64_t *after_id, struct watch_answer *o
     struct found_stuck w = { .rows = arena_array(act->arena, WATCH_MAX, sizeof(*w.rows)) };
     *out = (struct watch_answer){ 0 };
     struct yields yields;
-    enum rc rc = filter_stuck(act, &filter, &yields, err);
+    enum rc rc = *after_id == 0 ? source_watch(act, err) : RC_OK;
+    if (!rc)
+        rc = filter_stuck(act, &filter, &yields, err);
     if (!rc && filter.n_states)
         rc = store_cut_list(act->store, act->arena, &filter, DUE_LOOK_MAX, err);
     if (!rc && filter.n_states)

@@ -21,7 +21,7 @@ static const char *what_happened(const struct alarm *a)
            : strcmp(a->what, "stuck") == 0        ? "stuck"
            : strcmp(a->what, "finds_nobody") == 0 ? "finds nobody any more"
            : strcmp(a->what, "fuse") == 0         ? "the fuse has blown"
-                                                  : "the authority is silent";
+                                                  : "the LMS is silent";
 }
 
 static void print_group(struct buf *out, const struct alarm_group *g)
@@ -52,7 +52,7 @@ static const char *summarise(struct arena *a, const struct alarms *alarms)
                             (long long)alarms->finds_nobody,
                             alarms->finds_nobody == 1 ? "stage finds" : "stages find");
     if (alarms->silent)
-        text = arena_printf(a, "%s%sthe authority is silent", text, *text ? ", " : "");
+        text = arena_printf(a, "%s%sthe LMS is silent", text, *text ? ", " : "");
     if (alarms->errored)
         text = arena_printf(a, "%s%s%lld ERRORED", text, *text ? ", " : "", (long long)alarms->errored);
     if (alarms->stuck)

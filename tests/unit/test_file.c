@@ -144,11 +144,9 @@ static void test_file__only_plain_files_are_trusted(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     expect_error(file_read_trusted(&a, path, 100, &text, NULL, &err), RC_INVALID, &err, "it is a pipe");
     expect_error(file_read_secret(&a, path, NULL, &text, &err), RC_INVALID, &err, "it is a pipe");
-    expect_error(file_read_own(&a, path, 100, &text, NULL, &err), RC_INVALID, &err, "it is a pipe");
     unlink(path);
     assert_int_equal(symlink("/dev/zero", path), 0);
     expect_error(file_read_trusted(&a, path, 100, &text, NULL, &err), RC_INVALID, &err, "it is a device");
-    expect_error(file_read_own(&a, path, 100, &text, NULL, &err), RC_INVALID, &err, "it is a link");
     unlink(path);
     expect_error(file_read_secret(&a, scratch.folder, NULL, &text, &err), RC_INVALID, &err,
                  "it is a directory");
@@ -212,7 +210,6 @@ static void test_file__files_of_other_users(void **state)
     scratch_write(path, "s3cret", 6, 0400);
     assert_int_equal(chown(path, 12345, 0), 0);
     expect_error(file_read_secret(&a, path, NULL, &text, &err), RC_INVALID, &err, "belongs to user 12345");
-    expect_error(file_read_own(&a, path, 100, &text, NULL, &err), RC_INVALID, &err, "belongs to user 12345");
     expect_error(file_read_trusted(&a, path, 100, &text, NULL, &err), RC_INVALID, &err,
                  "user 12345, who can change it: it must belong to root, as which this runs");
     file_set_visiting(true);

@@ -257,6 +257,29 @@ static struct watch_answer look(struct fixture *f)
     return out;
 }
 
+static void test_watch__an_lms_whose_list_nobody_sees_is_told_of_once(void **state)
+{
+    static const struct source_conf lms = { .batch = 200 };
+    struct fixture *f = *state;
+    const struct wire_source_request looked = { .looked = true };
+    struct wire_source_answer out;
+    site.source = &lms;
+    for (int i = 0; i < 2; i++) {
+        struct act act = act_now(f);
+        OK(usecase_source(&act, &looked, &out, &f->err));
+        f->now += 29 * 60 * CLOCK_S;
+        look(f);
+        assert_null(alert(f));
+        f->now += 60 * CLOCK_S;
+        look(f);
+        assert_string_equal(json_get_text(alert(f), "summary"), "the LMS is silent");
+        f->now += CLOCK_DAY;
+        look(f);
+        assert_null(alert(f));
+    }
+    site.source = NULL;
+}
+
 static void test_watch__each_stage_has_its_limit(void **state)
 {
     struct fixture *f = *state;
@@ -446,6 +469,7 @@ static void test_watch__who_has_moved_is_forgotten_in_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        S(test_watch__an_lms_whose_list_nobody_sees_is_told_of_once),
         S(test_watch__a_request_and_its_cancel_are_told_to_each_hook),
         S(test_watch__who_asks_for_themselves_gets_a_confirmation_once),
         S(test_watch__a_delivery_brings_the_person_and_a_steady_key),

@@ -4,14 +4,6 @@
 
 #include <stdlib.h>
 
-bool flight_has(const struct flight *f, int64_t id)
-{
-    for (unsigned i = 0; i < f->n_runs; i++)
-        if (f->runs[i]->state != RUN_FREE && f->runs[i]->id == id)
-            return true;
-    return false;
-}
-
 void flight_stop(struct flight *f, unsigned how)
 {
     f->stopping = how;

@@ -450,7 +450,6 @@ void flight_close(struct flight *f);              /* ends every call, and drops 
 void flight_stop(struct flight *f, unsigned how); /* how: as in stopping */
 /* To services_conf.shut: gives back what waits for a service that has just been shut. arg: the flight. */
 void flight_service_shut(void *arg, struct service *s);
-bool flight_has(const struct flight *f, int64_t id); /* is this retirement in flight? */
 
 /* ---- queue.c ---- */
 
