@@ -112,7 +112,7 @@ enum rc cli_config(struct cli *cli, const struct config **out, struct err *err) 
 
 /* The outside systems of a configuration (connect.c). */
 struct reached_one {
-    const char *name, *did;
+    const char *name;
     const char *why_not; /* NULL: it was reached */
 };
 struct reached {

@@ -1,36 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lethe config check --connect: each outside system is reached, as far as nobody is touched by it. */
+/*
+ * lethe config check --connect: each outside system is reached, as far as nobody is touched by it. Each on a
+ * thread of its own, so that those that do not answer are waited for at the same time.
+ */
 #include "cli/cli.h"
+
+#include <pthread.h>
 
 #include "driver/driver.h"
 
-static void add(struct cli *cli, struct reached *reached, const struct service_conf *service,
-                const struct mail_conf *mail)
-{
+struct
+try {
+    const struct world *world;
+    const struct service_conf *service;
+    const struct mail_conf *mail;
+    pthread_t thread;
+    bool has_thread;
+    struct arena arena;
+    const char *did; /* in the arena, as is what failed in err */
+    enum rc rc;
     struct err err;
+};
+
+static void *reach(void *arg)
+{
+    struct try *try = arg;
+    try->rc = driver_reach(try->world, try->service, try->mail, &try->arena, &try->did, &try->err);
+    return NULL;
+}
+
+static void begin(struct try *try, const struct world *world, const struct service_conf *service,
+                  const struct mail_conf *mail)
+{
+    *try = (struct try){ .world = world, .service = service, .mail = mail };
+    try->has_thread = pthread_create(&try->thread, NULL, reach, try) == 0;
+    if (!try->has_thread)
+        reach(try);
+}
+
+static void end(struct cli *cli, struct try *try, struct reached *reached)
+{
     struct reached_one *one = &reached->list[reached->n++];
-    one->name = service->name;
-    if (driver_reach(cli->world, service, mail, &cli->arena, &one->did, &err)) {
-        one->why_not = arena_strdup(&cli->arena, err.text);
+    if (try->has_thread)
+        pthread_join(try->thread, NULL);
+    one->name = try->service->name;
+    if (try->rc) {
+        one->why_not = arena_strdup(&cli->arena, try->err.text);
         reached->n_failed++;
     }
-    if (cli_flag(cli, "json"))
-        return;
-    printf("%s: %s%s\n", one->name, one->why_not ? "" : "ok, ",
-           print_harmless(&cli->arena, one->why_not ? one->why_not : one->did));
-    fflush(stdout);
+    if (!cli_flag(cli, "json")) {
+        printf("%s: %s%s\n", one->name, one->why_not ? "" : "ok, ",
+               print_harmless(&cli->arena, one->why_not ? one->why_not : try->did));
+        fflush(stdout);
+    }
+    arena_free(&try->arena);
 }
 
 void connect_all(struct cli *cli, const struct config *config, struct reached *reached)
 {
-    *reached = (struct reached){ .list = arena_array(&cli->arena, config->n_services + 3,
-                                                     sizeof(reached->list[0])) };
+    struct arena *a = &cli->arena;
+    size_t most = config->n_services + 3, n = 0;
+    struct try *tries = arena_array(a, most, sizeof(tries[0]));
+    *reached = (struct reached){ .list = arena_array(a, most, sizeof(reached->list[0])) };
     if (config->authority)
-        add(cli, reached, config->authority, NULL);
-    if (config->source)
-        add(cli, reached, &config->source->lms, NULL);
+        begin(&tries[n++], cli->world, config->authority, NULL);
+    if (config->source && !config_source_service(config))
+        begin(&tries[n++], cli->world, &config->source->lms, NULL);
     for (size_t i = 0; i < config->n_services; i++)
-        add(cli, reached, &config->services[i], NULL);
+        begin(&tries[n++], cli->world, &config->services[i], NULL);
     if (config->mail)
-        add(cli, reached, &config->mail->service, config->mail);
+        begin(&tries[n++], cli->world, &config->mail->service, config->mail);
+    for (size_t i = 0; i < n; i++)
+        end(cli, &tries[i], reached);
 }

@@ -434,3 +434,14 @@ bool config_looks_like_driver_file(const char *path)
     arena_free(&a);
     return found;
 }
+
+const struct service_conf *config_source_service(const struct config *config)
+{
+    const struct service_conf *lms = config->source ? &config->source->lms : NULL;
+    for (size_t i = 0; lms && i < config->n_services; i++) {
+        const struct service_conf *service = &config->services[i];
+        if (service->url && strcmp(service->name, lms->name) == 0 && strcmp(service->url, lms->url) == 0)
+            return service;
+    }
+    return NULL;
+}

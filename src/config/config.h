@@ -535,6 +535,8 @@ enum rc config_load(struct arena *a, const char *path, struct config **out, stru
 /* The same. If the file can be read and is wrong, faults has all its mistakes, and err the first of them. */
 enum rc config_load_whole(struct arena *a, const char *path, struct config **out,
                           struct config_faults *faults, struct err *err) MUST_CHECK;
+/* The service that is the LMS of the source, too, as in a driver file; NULL: none is. */
+const struct service_conf *config_source_service(const struct config *config);
 /* How to reach a server that no configuration names: settings as in the sections tls and proxy of a service,
  * from variables of the environment, PREFIX_TLS_CA_FILE and so on. RC_INVALID: one of them is wrong; it is
  * named. */

@@ -663,7 +663,10 @@ static void gather_services(struct round *r)
     memcpy(all, given->services, n * sizeof(all[0]));
     if (given->authority)
         r->lethe = add_service(all, &n, given->authority);
-    if (given->source)
+    const struct service_conf *lms = config_source_service(given);
+    if (lms)
+        r->lms = &all[lms->index];
+    else if (given->source)
         r->lms = add_service(all, &n, &given->source->lms);
     r->config.services = all;
     r->config.n_services = n;

@@ -76,6 +76,8 @@ def test_a_driver_file_is_examined_without_touching_anybody(driver, lms):
     assert lms.queries and all(query["cool_off_days"] == ["36500"] for query in lms.queries)
     assert sorted(call.path for call in lms.calls if call.method == "POST") == sorted([
         "/api/discussion/v1/accounts/retire_forum/", "/api/user/v1/accounts/retire/", RENAME])
+    told = driver.lethe("doctor", "--json").json["checks"]
+    assert [c["about"] for c in told if c["check"] == "service"] == ["lms", "credentials"]  # the LMS, once
 
 
 def test_what_is_not_as_it_should_be_in_the_file_has_its_line(driver, lms):
@@ -213,8 +215,10 @@ def test_services_are_examined_at_once_and_told_in_the_order_of_the_file(house, 
 
     for name in ("wren", "finch", "robin"):
         house.service(name, make_service(script=give_token), oauth2={"client_id": "lethe", "client_secret": "correct-horse-0123"})
+    names = list(house.config["services"])
     told = house.ok("doctor", "--json").json["checks"]
-    assert [c["about"] for c in told if c["check"] == "service"] == list(house.config["services"])
+    assert [c["about"] for c in told if c["check"] == "service"] == names
+    assert [c["name"] for c in house.ok("config", "check", "--connect", "--json").json["connections"]] == names
 
 
 def test_a_service_that_does_not_answer_is_asked_once(house, make_service):
