@@ -390,5 +390,9 @@ char *file_beside(struct arena *a, const char *from, const char *path)
     const char *slash = strrchr(from, '/');
     if (path[0] == '/' || !slash)
         return arena_strdup(a, path);
+    if (strcmp(path, ".") == 0)
+        return arena_strndup(a, from, slash == from ? 1 : (size_t)(slash - from));
+    if (strncmp(path, "./", 2) == 0 && path[2])
+        path += 2;
     return arena_printf(a, "%.*s%s", (int)(slash - from + 1), from, path);
 }

@@ -55,7 +55,8 @@ enum rc file_make_folder(const char *path, struct err *err) MUST_CHECK;
 enum rc file_make_data_dir(const char *path, struct err *err) MUST_CHECK;
 /* What file_make_data_dir would answer, without making anything. */
 enum rc file_check_data_dir(const char *path, struct err *err) MUST_CHECK;
-/* A relative path, taken from the folder of the file `from`; an absolute one stays as it is. */
+/* A relative path, taken from the folder of the file `from`, "." for the folder itself; an absolute one stays
+ * as it is. */
 char *file_beside(struct arena *a, const char *from, const char *path);
 
 #endif

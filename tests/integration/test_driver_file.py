@@ -400,7 +400,7 @@ def test_the_data_directory_is_said_and_read_by_the_other_commands(driver, lms):
     lms.meddle = lambda kind, call: (409, "unpaid") if kind == ECOM and call.username == "ada" else None
     lms.add("ada", "bob")
     result = driver.drive()
-    assert result.out.splitlines()[0] == f"data directory {driver.folder}/./lethe-data", result
+    assert result.out.splitlines()[0] == f"data directory {driver.folder}/lethe-data", result
     assert driver.states() == {"ada": "ERRORED", "bob": "COMPLETE"}
     assert "409 from ecommerce" in driver.ok("retirement", "failures").out
     assert "its retirement 101" in driver.ok("retirement", "show", "ada").out

@@ -274,7 +274,7 @@ static void test_config__presets(void **state)
 {
     const struct config *c = load_good(IDENTITY);
     assert_string_equal(c->file, in_folder("lethe.yml"));
-    assert_string_equal(c->data_dir, in_folder("./lethe-data"));
+    assert_string_equal(c->data_dir, in_folder("lethe-data"));
     assert_string_equal(c->listen_host, "127.0.0.1");
     assert_int_equal(c->listen_port, 8080);
     assert_null(c->tls_certificate);
@@ -835,7 +835,7 @@ static void test_config__exec(void **state)
                    "      env: { A: b, EMPTY: }\n      nothing_to_erase: [3]\n"
                    "      service: lms\n");
     assert_int_equal(s->action.exec.argc, 4);
-    assert_string_equal(s->action.exec.argv[0], in_folder("./erase"));
+    assert_string_equal(s->action.exec.argv[0], in_folder("erase"));
     assert_string_equal(s->action.exec.argv[1], "");
     assert_string_equal(s->action.exec.argv[2], "awk '{print}'");
     assert_string_equal(s->action.exec.argv[3], "a\nb");
@@ -972,7 +972,7 @@ static void test_config__the_file_of_a_driver_of_open_edx(void **state)
     const struct config *c = load_good(DRIVER_FILE "fetch_ecommerce_segment_id: true\n"
                                                    "drive_partners_folder: abc\n"
                                                    "org_partner_mapping: { Org: [a, b] }\n");
-    assert_string_equal(c->data_dir, in_folder("./lethe-data"));
+    assert_string_equal(c->data_dir, in_folder("lethe-data"));
     assert_int_equal(c->cool_off_us, 0);
     assert_int_equal(c->max_in_flight, 1000);
     assert_int_equal(c->fuse.people, 300);
