@@ -308,6 +308,29 @@ static enum rc check_forgotten(struct fsck *f, struct err *err)
     return rc;
 }
 
+/* What is known of an LMS, against the retirement's state. */
+static enum rc check_source(struct fsck *f, struct err *err)
+{
+    struct db_rows rows;
+    bool more;
+    enum rc rc =
+        db_query(f->s->db, &rows,
+                 "SELECT c.retirement_id, r.id IS NULL FROM source c"
+                 " LEFT JOIN retirement r ON r.id = c.retirement_id LEFT JOIN state s ON s.id = r.state_id"
+                 " WHERE r.id IS NULL OR c.behind NOT IN (0, 1, 2)"
+                 " OR (c.behind = 0) <> (c.known IS NULL OR c.known = s.name)"
+                 " OR (c.behind > 0 AND c.next_at IS NULL)"
+                 " OR EXISTS (SELECT 1 FROM source_forgotten g WHERE g.number = c.number)",
+                 DB_NO_ARGS, err);
+    while (!rc && !(rc = db_next(&rows, &more, err)) && more) {
+        f->row.id = db_int(&rows, 0);
+        report(f, "source",
+               db_int(&rows, 1) ? "it comes from an LMS, and there is no such retirement"
+                                : "what is known of the LMS does not fit its state");
+    }
+    return rc;
+}
+
 /* The numbers that counts.c keeps, and the numbers of rows. */
 static enum rc check_counts(struct fsck *f, struct err *err)
 {
@@ -349,7 +372,8 @@ static enum rc check_trail(struct fsck *f, struct err *err)
 
 /* check_all counts the entries, which check_strays compares. */
 static enum rc (*const checks[])(struct fsck *f, struct err *err) = {
-    check_pages, check_all, check_twins, check_strays, check_forgotten, check_counts, check_trail,
+    check_pages,     check_all,    check_twins,  check_strays,
+    check_forgotten, check_source, check_counts, check_trail,
 };
 
 enum rc store_fsck(struct store *s, store_fsck_fn *fn, void *arg, struct err *err)

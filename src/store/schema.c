@@ -255,6 +255,8 @@ static const char *const schema_1[] = {
     "  behind INTEGER NOT NULL,"
     "  next_at INTEGER,"
     "  trouble TEXT);"
+    /* Numbers of the LMS whose ERRORED retirement was forgotten here, while the LMS goes on listing it. */
+    "CREATE TABLE source_forgotten (number INTEGER PRIMARY KEY);"
     "CREATE INDEX source_next ON source (next_at) WHERE next_at IS NOT NULL;"
     "CREATE INDEX source_behind ON source (behind, trouble) WHERE behind > 0;"
 

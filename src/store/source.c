@@ -73,6 +73,21 @@ enum rc store_find_sourced(struct store *s, struct arena *a, int64_t number, str
     return find(s, a, "SELECT " COLUMNS " FROM source WHERE number = $1", number, out, err);
 }
 
+enum rc store_was_forgotten(struct store *s, int64_t number, bool *out, struct err *err)
+{
+    int64_t n = 0;
+    enum rc rc = store_first_int(s->db, "SELECT count(*) FROM source_forgotten WHERE number = $1",
+                                 DB_ARGS(DB_INT(number)), &n, err);
+    *out = n > 0;
+    return rc;
+}
+
+enum rc store_take_back_forgotten(struct store *s, int64_t number, struct err *err)
+{
+    return db_run(s->db, "DELETE FROM source_forgotten WHERE number = $1", DB_ARGS(DB_INT(number)), NULL,
+                  err);
+}
+
 enum rc store_due_sourced(struct store *s, struct arena *a, int64_t now, size_t limit, struct sourced **out,
                           size_t *n, struct err *err)
 {

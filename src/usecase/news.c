@@ -19,6 +19,8 @@
 #include "base/text.h"
 
 #define TROUBLED_FOR (600 * CLOCK_S) /* before the LMS is told again what it refused */
+#define GONE_FOR \
+    (600 * CLOCK_S) /* before a list is believed that has a retirement of which the LMS says 404 */
 
 /* ---- following the LMS ---- */
 
@@ -154,8 +156,20 @@ static enum rc check_states(struct act *act, const struct wire_news *news, struc
     return rc;
 }
 
+/* Was this one forgotten here while it was ERRORED? The LMS may list it for years, and it stays forgotten
+ * until an administrator of the LMS sends it on its way again. */
+static enum rc is_forgotten(struct act *act, const struct wire_news *news, bool *out, struct err *err)
+{
+    enum rc rc = store_was_forgotten(act->store, news->id, out, err);
+    if (rc || !*out || text_is_same(news->state, "ERRORED"))
+        return rc;
+    *out = false;
+    return store_take_back_forgotten(act->store, news->id, err);
+}
+
 static enum rc add_person(struct act *act, const struct wire_news *news, int64_t at, struct err *err)
 {
+    bool forgotten;
     const struct person_request in = {
         .username = news->original_username,
         .email = news->original_email,
@@ -169,7 +183,10 @@ static enum rc add_person(struct act *act, const struct wire_news *news, int64_t
     struct retirement row;
     enum rc rc = check_states(act, news, err);
     if (!rc)
-        rc = request(act, &in, &s.retirement_id, err);
+        rc = is_forgotten(act, news, &forgotten, err);
+    if (rc || forgotten)
+        return rc;
+    rc = request(act, &in, &s.retirement_id, err);
     if (!rc)
         rc = store_add_sourced(act->store, &s, err);
     if (!rc)
@@ -212,6 +229,24 @@ static bool is_ours(const struct retirement *r, const struct sourced *s, const s
            pipeline_find(p, news->state, &at) && !pipeline_is_dead_end(p, at) && known < at && at < r->state;
 }
 
+/* The LMS has no such retirement any more. In PENDING the person took the request back. Later the LMS lets
+ * nobody do that: its row was deleted by hand, or is of a backup; and what is half erased is for an operator.
+ */
+static enum rc vanish(struct act *act, struct retirement *row, bool *followed, struct err *err)
+{
+    bool is_begun = pipeline_role(row->pipeline, row->state) != ROLE_PENDING;
+    if (!is_begun)
+        return follow(act, row, "ABORTED", followed, err);
+    enum rc rc = follow(act, row, "ERRORED", followed, err);
+    if (rc || !*followed)
+        return rc;
+    const struct alarm alarm = { .what = "stuck",
+                                 .retirement_id = row->id,
+                                 .stage = row->pipeline->names[row->last_state],
+                                 .failure = { -1, "the LMS has no such retirement any more" } };
+    return alerts_note(act, &alarm, err);
+}
+
 /* The LMS has it in another state than was known. */
 static enum rc learn(struct act *act, const struct wire_news *news, int64_t at, struct retirement *row,
                      struct sourced *s, struct err *err)
@@ -220,14 +255,15 @@ static enum rc learn(struct act *act, const struct wire_news *news, int64_t at, 
     enum rc rc = let_go(act, row, news->epoch, err);
     if (!rc && is_over_there && s->behind == SOURCED_TO_ENTER) /* it was taken back before the stage began */
         rc = follow(act, row, s->known, &followed, err);
-    if (!rc && !news->state && !retirement_is_over(row))
-        rc = follow(act, row, "ABORTED", &followed, err);
+    if (!rc && !news->state && !retirement_is_over(row) &&
+        pipeline_role(row->pipeline, row->state) != ROLE_ERRORED)
+        rc = vanish(act, row, &followed, err);
     else if (!rc && news->state && (news->elsewhere || !is_ours(row, s, news)))
         rc = follow(act, row, news->state, &followed, err);
     if (rc || !followed)
         return rc; /* its driver goes on for now; the LMS is asked again later */
     s->known = news->state;
-    s->learnt_at = at;
+    s->learnt_at = news->state ? at : at + GONE_FOR;
     return source_settle(act, row, s, err);
 }
 

@@ -174,7 +174,7 @@ def test_a_person_who_vanishes_in_the_middle(driver, lms):
     lms.meddle = vanish
     result = driver.drive("--json")
     assert result.code == 0 and result.json["completed"] == 1, result
-    assert gone and driver.states() == {"ada": "COMPLETE", "bob": "ABORTED"}
+    assert gone and driver.states() == {"ada": "COMPLETE", "bob": "ERRORED"}
     assert driver.drive_all()["people"] == 0
 
 

@@ -231,6 +231,10 @@ static const struct {
     { "FORUM_DONE", "ERRORED", "PENDING", "PENDING", "PENDING" },
     { "FORUM_DONE", "FORUM_ING", "ERRORED", "ERRORED", "ERRORED" },
     { "COMPLETE", "MAIL_ING", NULL, "COMPLETE", NULL },
+    /* Half erased, and the LMS has no such retirement any more: that is for an operator. */
+    { "FORUM_DONE", "FORUM_DONE", NULL, "ERRORED", NULL },
+    { "FORUM_DONE", "FORUM_ING", NULL, "ERRORED", NULL },
+    { "ERRORED", "ERRORED", NULL, "ERRORED", NULL },
 };
 
 static void test_news__three_states_are_compared(void **state)
@@ -373,6 +377,39 @@ static void test_news__cancelled_at_the_gate(void **state)
     expect_nothing_to_do(f);
 }
 
+/* Otherwise the two answers of the LMS would send the retirement there and back at each look. */
+static void test_news__a_list_that_contradicts_a_404_is_not_believed_for_a_while(void **state)
+{
+    struct fixture *f = *state;
+    tell(f, listed("PENDING"));
+    tell(f, (struct wire_news){ .state = NULL });
+    assert_string_equal(state_of(f, 1), "ABORTED");
+    tell(f, listed("PENDING"));
+    assert_string_equal(state_of(f, 1), "ABORTED");
+    f->now += 600 * CLOCK_S;
+    tell(f, listed("PENDING"));
+    assert_string_equal(state_of(f, 1), "PENDING");
+}
+
+static void test_news__what_was_forgotten_in_errored_stays_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct forget_answer done;
+    bool more = true;
+    struct wire_news errored = listed("ERRORED");
+    errored.last_state = "FORUM_ING";
+    tell(f, errored);
+    struct act act = act_as(f, "operator:ada");
+    OK(usecase_forget_one(&act, 1, "asked to", &done, &f->err));
+    while (more)
+        OK(usecase_forget(&act, &more, &f->err));
+    tell(f, errored);
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
+    tell(f, listed("PENDING")); /* an administrator of the LMS sends it on its way again */
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);
+    assert_sound(f);
+}
+
 static void test_news__a_driver_at_work_is_not_disturbed(void **state)
 {
     struct fixture *f = *state;
@@ -490,6 +527,8 @@ int main(void)
         S(test_news__another_program_was_faster),
         S(test_news__cancelled_at_the_gate),
         S(test_news__a_driver_at_work_is_not_disturbed),
+        S(test_news__a_list_that_contradicts_a_404_is_not_believed_for_a_while),
+        S(test_news__what_was_forgotten_in_errored_stays_forgotten),
         S(test_news__a_refusal_is_an_alarm_once_and_rests),
         S(test_news__the_lms_is_asked_about_those_it_was_silent_about),
         S(test_news__requests_and_cancels_are_the_lms_s),
