@@ -11,7 +11,7 @@ import pytest
 
 from driver_site import DriverSite, STATES, WAY
 from old_lms import BASE, OldLms
-from services import HANG_UP, make_certificate
+from services import HANG_UP, keep_port, make_certificate
 from site_under_test import LETHE, TIMEOUT
 
 FAILED = 1
@@ -230,6 +230,13 @@ def test_a_service_that_does_not_answer_is_asked_once(house, make_service):
     found = checks(house, code=FAILED)
     assert [call.path for call in dead.calls] == ["/", "/0"]
     assert found["call", "ASKING_0"][0] == "red" and found["call", "CLOSING_TICKETS, ASKING_1"][0] == "untried"
+
+
+def test_what_a_driver_of_a_database_says_is_one_line(house):
+    with keep_port() as kept:
+        house.config["services"]["shop"] = {"odbc": f"Driver=PostgreSQL Unicode;Server=127.0.0.1;Port={kept.getsockname()[1]};Database=shop"}
+        level, what, _ = checks(house, code=FAILED)["service", "shop"]
+    assert level == "red" and "refused Is the server" in what and what.endswith("connections?"), what
 
 
 def test_a_broken_file_is_no_case_for_it(house):

@@ -199,6 +199,18 @@ static void sql_preview(const struct action_conf *conf, size_t number, const str
 
 /* ---- a connection alone ---- */
 
+/* Drivers speak in several lines. */
+static const char *on_one_line(struct arena *a, const char *words)
+{
+    struct buf line;
+    buf_init(&line, HTTP_BODY_MAX);
+    for (const char *blanks = " \t\r\n"; *(words += strspn(words, blanks)); words += strcspn(words, blanks))
+        buf_printf(&line, "%s%.*s", line.len ? " " : "", (int)strcspn(words, blanks), words);
+    const char *copy = arena_strdup(a, buf_str(&line));
+    buf_free(&line);
+    return copy;
+}
+
 static void opening_ended(struct process *p, int wait_status)
 {
     struct sql_opening *opening = p->arg;
@@ -209,7 +221,7 @@ static void opening_ended(struct process *p, int wait_status)
     if (answer && json_get(answer, "rows"))
         return;
     if (answer && json_get(answer, "failed"))
-        opening->error = arena_strdup(opening->arena, text_in(answer, "words"));
+        opening->error = on_one_line(opening->arena, text_in(answer, "words"));
     else
         opening->error =
             p->timed_out ? "the database took too long" : "the database's driver ended without an answer";
