@@ -248,6 +248,21 @@ static enum rc refuse_name(const struct template_maker *m, const char *name, str
                    dots, all + strlen(", "));
 }
 
+/* name: the filter, as it is written. */
+static enum rc refuse_filter(const struct template_maker *m, const char *place, const char *name,
+                             struct err *err)
+{
+#define X(filter) ", " #filter
+    static const char all[] = TEMPLATE_FILTERS(X);
+#undef X
+    const char *shown = text_brief(m->arena, name), *near = text_nearest(name, filter_names);
+    if (near)
+        return err_set(err, RC_INVALID, "{%s:%s}: there is no filter \"%s\"; did you mean %s?", place, shown,
+                       shown, near);
+    return err_set(err, RC_INVALID, "{%s:%s}: there is no filter \"%s\"; there are %s", place, shown, shown,
+                   all + strlen(", "));
+}
+
 /* at: behind the first colon, up to the closing brace. */
 static enum rc read_filters(struct template_maker *m, struct piece *piece, const char *at, struct err *err)
 {
@@ -256,13 +271,8 @@ static enum rc read_filters(struct template_maker *m, struct piece *piece, const
         int i = 0;
         while (filter_names[i] && !is_name(filter_names[i], at, len))
             i++;
-        if (!filter_names[i]) {
-            const char *wrong = arena_strndup(m->arena, at, len), *near = text_nearest(wrong, filter_names);
-            return err_set(err, RC_INVALID, "{%s:%s}: there is no filter \"%s\"; %s%s%s", piece->text,
-                           text_brief(m->arena, wrong), text_brief(m->arena, wrong),
-                           near ? "did you mean " : "there are lower, md5, sha1, sha256, base64, quoted",
-                           near ? near : "", near ? "?" : "");
-        }
+        if (!filter_names[i])
+            return refuse_filter(m, piece->text, arena_strndup(m->arena, at, len), err);
         if (piece->n_filters == FILTERS_MAX)
             return err_set(err, RC_INVALID, "{%s}: more than %d filters", piece->text, FILTERS_MAX);
         if (i == FILTER_md5 && !crypto_has_md5())

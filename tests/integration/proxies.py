@@ -10,12 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Proxy:
-    """`asked` has (method, target) of each request that it let through, `users` the user of each, `refused` how many it did not, because
-    they lacked a login (user, password). `leads` is where a name that only the proxy knows leads: {"lms.internal": ("127.0.0.1", port)}.
-    context: of TLS, for an https:// proxy."""
+    """`asked` has (method, target) of each request that it let through, `users` the user of each, `headers` those of all that came,
+    `refused` how many it did not let through, because they lacked a login (user, password). `leads` is where a name that only the proxy
+    knows leads: {"lms.internal": ("127.0.0.1", port)}. context: of TLS, for an https:// proxy."""
 
     def __init__(self, *logins, context=None):
-        self.asked, self.users, self.refused, self.leads = [], [], 0, {}
+        self.asked, self.users, self.headers, self.refused, self.leads = [], [], [], 0, {}
         known = {"Basic " + base64.b64encode(":".join(login).encode()).decode(): login[0] for login in logins} or {None: None}
         proxy = self
 
@@ -23,6 +23,7 @@ class Proxy:
             protocol_version = "HTTP/1.1"
 
             def is_known(self):
+                proxy.headers.append(dict(self.headers.items()))
                 given = self.headers.get("Proxy-Authorization")
                 if given in known:
                     proxy.asked.append((self.command, self.path))

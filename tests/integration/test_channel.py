@@ -109,6 +109,7 @@ def test_a_proxy_tunnels_to_a_service(guarded, make_proxy):
     assert done.json["completed"] == 2 and LOGIN[1] not in done.err
     assert set(proxy.asked) == {("CONNECT", "store.internal:8443")} and len(guarded.store.calls) == 3
     assert not any("Proxy-Authorization" in call.headers for call in guarded.store.calls)
+    assert all(set(headers) <= {"Host", "Proxy-Authorization", "User-Agent", "Proxy-Connection"} for headers in proxy.headers)
 
 
 def test_a_tunnel_belongs_to_its_user_at_the_proxy(guarded, make_proxy):
