@@ -294,6 +294,38 @@ def slow_calls(folder):
                seconds <= 1.1 * least + 3 * own)
 
 
+def beside_an_lms(folder):
+    """The driver file of two stages, at an LMS that takes 5 ms for each answer and gets eight calls at once. The bare number of its
+    calls takes a while; what Lethe needs besides is the difference."""
+    people, delay_ms, at_once = 1000, 5, 8
+    print(f"beside an LMS that answers in {delay_ms} ms, {people:,} people through two stages", flush=True)
+    os.makedirs(os.path.join(folder, "beside"))
+    states = ["PENDING", "RETIRING_FORUMS", "FORUMS_COMPLETE", "RETIRING_LMS", "LMS_COMPLETE", "ERRORED", "ABORTED", "COMPLETE"]
+    lms = subprocess.Popen([sys.executable, os.path.join(HERE, "lms.py"), str(people), str(delay_ms), *states],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{lms.stdout.readline().split()[1]}"
+    file = os.path.join(folder, "beside", "config.yml")
+    write(file, f"""client_id: worker
+client_secret: secret-of-the-worker
+base_urls: {{ lms: "{url}" }}
+fuse: {{ people: 0 }}
+log: {{ level: error }}
+retirement_pipeline:
+  - [RETIRING_FORUMS, FORUMS_COMPLETE, LMS, retirement_retire_forum]
+  - [RETIRING_LMS, LMS_COMPLETE, LMS, retirement_lms_retire]
+""")
+    done = json.loads(subprocess.run([LETHE, "drive", "--once", "--json", "--config", file], capture_output=True, check=True,
+                                     env={**os.environ, "LETHE_ALLOW_ROOT": "1"}).stdout)
+    lms.stdin.close()
+    said = json.loads(lms.stdout.read())
+    lms.wait()
+    assert said["states"] == {"COMPLETE": people} and done["completed"] == people, (said, done)
+    told = said["calls"] - 2 * people  # the calls that erase go beside the others
+    rate, bare = people * 1000 / done["took_ms"], people * 1000 / (told * delay_ms / at_once)
+    report("people a second", f"{rate:,.0f}; the {told / people:.1f} calls a person to the LMS alone: {bare:,.0f}",
+           "half of that", rate >= bare / 2)
+
+
 def in_flight(folder):
     """10,000 people in flight: a thousand calls wait for their answers until all people are claimed, the others for their
     turn. And all of them in a call, which is mostly libcurl's memory."""
@@ -423,8 +455,8 @@ def connections(folder):
     report("every request answered", "yes" if done.returncode == 0 else "no", "yes", done.returncode == 0)
 
 
-MEASUREMENTS = {f.__name__: f for f in (updates_and_reads, whole_job, slow_calls, in_flight, take_up, queue, every_endpoint,
-                                        connections)}
+MEASUREMENTS = {f.__name__: f for f in (updates_and_reads, whole_job, slow_calls, beside_an_lms, in_flight, take_up, queue,
+                                        every_endpoint, connections)}
 
 
 def main():
