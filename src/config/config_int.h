@@ -165,6 +165,11 @@ enum rc identity_check(const struct config *config, const struct yaml *root, str
 /* partners.c */
 extern const struct setting partners_settings[];
 
+/* script_keys.c: adds third parties that stages call, and whose addresses and credentials stand in keys of
+ * the driver scripts. root: the file; services: a map, those in it stay. */
+enum rc script_keys_add(struct reading *r, const struct yaml *root, struct yaml *services,
+                        struct err *err) MUST_CHECK;
+
 /* driver_file.c: is it the file of a driver of Open edX? */
 bool driver_file_is(const struct yaml *root);
 /* Reads what is peculiar to it, services included; the rest comes out in the form of our own settings, of

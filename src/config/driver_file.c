@@ -306,19 +306,34 @@ static enum rc add_third_parties(struct reading *r, const struct yaml *parties, 
     return rc;
 }
 
-static enum rc make_services(struct reading *r, const struct driver_file *file, const struct yaml *theirs,
-                             struct err *err)
+/* Those of `services`, and those of the scripts' keys. */
+static const struct yaml *find_third_parties(struct reading *r, const struct yaml *root,
+                                             const struct yaml *theirs, enum rc *all, struct err *err)
 {
-    const struct yaml *base_urls = yaml_get(theirs, "base_urls"), *parties = yaml_get(theirs, "services");
+    const struct yaml *given = yaml_get(theirs, "services");
+    if (given && given->kind != YAML_MAP)
+        return given;
+    struct yaml *parties = yaml_empty_like(r->arena, given ? given : root, YAML_MAP);
+    for (const struct yaml *at = given ? given->first : NULL; at; at = at->next)
+        yaml_append(r->arena, parties, at);
+    reading_go_on(r, root, script_keys_add(r, root, parties, err), all, err);
+    return parties;
+}
+
+static enum rc make_services(struct reading *r, const struct driver_file *file, const struct yaml *root,
+                             const struct yaml *theirs, struct err *err)
+{
+    enum rc rc = RC_OK;
+    const struct yaml *base_urls = yaml_get(theirs, "base_urls");
+    const struct yaml *parties = find_third_parties(r, root, theirs, &rc, err);
     size_t n = sizeof(clients) / sizeof(clients[0]) - 1;
-    struct service_conf *services =
-        arena_array(r->arena, n + (parties ? parties->count : 0), sizeof(services[0]));
+    struct service_conf *services = arena_array(r->arena, n + parties->count, sizeof(services[0]));
     struct config *config = r->config;
     config->services = services;
     bool has_lms = true;
     r->services_refused = !base_urls || base_urls->kind != YAML_MAP;
     /* That it is missing is among the faults already. */
-    enum rc rc = RC_OK, one = base_urls ? yaml_want(base_urls, YAML_MAP, "a map of URLs", err) : RC_OK;
+    enum rc one = base_urls ? yaml_want(base_urls, YAML_MAP, "a map of URLs", err) : RC_OK;
     if (base_urls && !one)
         one = check_urls(r, base_urls, &has_lms, err);
     reading_go_on(r, theirs, one, &rc, err);
@@ -442,7 +457,7 @@ enum rc driver_file_read(struct reading *r, const struct yaml *root, const struc
         reading_go_on(r, root,
                       yaml_error(root, err, "client_secret is missing: the secret that belongs to client_id"),
                       &all, err);
-    reading_go_on(r, root, make_services(r, &file, theirs, err), &all, err);
+    reading_go_on(r, root, make_services(r, &file, root, theirs, err), &all, err);
     if ((pipeline = yaml_get(theirs, "retirement_pipeline")) != NULL)
         reading_go_on(r, root, make_stages(r, pipeline, ours, err), &all, err);
     r->base_urls = clients;

@@ -484,6 +484,20 @@ def test_a_third_party_in_the_file_of_a_driver(make_party, make_service):
     assert {call.headers["Authorization"] for call in site.service_calls} == {"Bearer token-of-hubspot"}
 
 
+def test_a_third_party_by_the_keys_of_the_scripts(make_party, make_service):
+    """The file of the scripts, unchanged: their names, their keys."""
+    site = make_party("segment", {"1101": [ADDRESS]})
+    lms = OldLms(make_service, ["PENDING", "RETIRING_SEGMENT", "SEGMENT_COMPLETE", "ERRORED", "ABORTED", "COMPLETE"])
+    service = site.config["services"]["segment"]
+    site.config = {"data_dir": "data", "client_id": "worker", "client_secret": "secret", "base_urls": {
+        "lms": lms.url, "segment": service["url"]}, "segment_auth_token": "token-of-segment", "segment_workspace_slug": "x",
+        "retirement_pipeline": [["RETIRING_SEGMENT", "SEGMENT_COMPLETE", "SEGMENT", "delete_and_suppress_learner"]]}
+    lms.add("ada")
+    assert site.drive_all()["completed"] == 1
+    assert not site.party.people and lms.state_of("ada") == "COMPLETE"
+    assert {call.headers["Authorization"] for call in site.service_calls} == {"Bearer token-of-segment"}
+
+
 def test_an_erasure_that_takes_long_in_the_file_of_a_driver(make_party, make_service):
     """It is known what was begun, when drivers are killed, until the stage is done."""
     site = make_party("segment", {"1101": [ADDRESS]})

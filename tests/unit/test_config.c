@@ -1044,6 +1044,33 @@ static void assert_warning(const struct config_warning *warning, const char *pla
     assert_non_null(strstr(warning->what, what));
 }
 
+static void test_config__keys_of_the_scripts_are_services_of_third_parties(void **state)
+{
+    const struct config *c =
+        load_good(DRIVER_FILE "  - [A, B, BRAZE, delete_user]\n"
+                              "  - [C, D, AMPLITUDE, delete_user]\n"
+                              "  - [E, F, HUBSPOT, delete_user]\n"
+                              "  - [G, H, SEGMENT, delete_and_suppress_learner]\n"
+                              "braze_api_key: token-of-braze\nbraze_instance: iad-01\n"
+                              "amplitude_api_key: user-of-amplitude\n"
+                              "amplitude_secret_key: secret-of-amplitude\n"
+                              "hubspot_api_key: token-of-hubspot\n"
+                              "services: { segment: { url: \"https://segment.example\" } }\n"
+                              "segment_auth_token: token-of-segment\n");
+    const struct service_conf *s = c->stages[4].action.http.steps[0].service;
+    assert_string_equal(s->url, "https://rest.iad-01.braze.com");
+    assert_string_equal(s->secret, "token-of-braze");
+    s = c->stages[5].action.http.steps[0].service;
+    assert_string_equal(s->client_id, "user-of-amplitude");
+    assert_string_equal(s->secret, "secret-of-amplitude");
+    assert_string_equal(c->stages[6].action.http.steps[0].service->url, "https://api.hubapi.com");
+    s = c->stages[7].action.http.steps[0].service;
+    assert_string_equal(s->url, "https://segment.example"); /* ours stays */
+    assert_int_equal(s->credentials, CREDENTIALS_NONE);
+    c = load_good(DRIVER_FILE "braze_api_key: token-of-braze\n"); /* no stage calls it */
+    assert_int_equal(c->n_services, 3);
+}
+
 static void test_config__what_worked_for_years_is_only_warned_about(void **state)
 {
     struct config *c = NULL;
@@ -1700,6 +1727,7 @@ int main(void)
         T(test_config__the_file_of_a_driver_of_open_edx),
         T(test_config__more_in_a_row_of_the_file_of_a_driver),
         T(test_config__our_own_settings_in_the_file_of_a_driver),
+        T(test_config__keys_of_the_scripts_are_services_of_third_parties),
         T(test_config__what_worked_for_years_is_only_warned_about),
         T(test_config__the_file_of_a_driver_is_known_by_its_look),
         T(test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other),
