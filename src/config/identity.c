@@ -76,11 +76,12 @@ static enum rc read_salts(struct reading *r, const struct setting *s, const stru
     return RC_OK;
 }
 
-/* One salt in each line; empty lines are ignored. */
+/* One salt in each line; empty lines are ignored. All lines that are wrong are said. */
 static enum rc split_salts(struct arena *a, char *text, const char *path, struct salt_list *list,
                            struct err *err)
 {
     unsigned number = 0;
+    const char *wrong = NULL;
     for (char *line = text, *next; line; line = next) {
         next = strchr(line, '\n');
         if (next)
@@ -90,8 +91,11 @@ static enum rc split_salts(struct arena *a, char *text, const char *path, struct
         if (len > 0 && line[len - 1] == '\r')
             line[len - 1] = '\0';
         if (*line && add_salt(a, list, line, err))
-            return err_prefix(err, "%s:%u", path, number);
+            wrong = arena_printf(a, "%s%s%s:%u: %s", wrong ? wrong : "", wrong ? "; " : "", path, number,
+                                 err->text);
     }
+    if (wrong)
+        return err_set(err, RC_INVALID, "%s", wrong);
     if (list->n == 0)
         return err_set(err, RC_INVALID, "%s: the file has no salt", path);
     return RC_OK;

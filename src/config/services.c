@@ -222,10 +222,13 @@ enum rc services_read_source(struct reading *r, const struct setting *s, const s
     source->lms.token_type = "JWT";
     config->source = source;
     enum rc rc = setting_read_map(r, services_source_settings, at, source, err);
-    if (!rc)
-        rc = check_service(r, &source->lms, lms, lms, err);
-    if (!rc && source->cool_off_us % CLOCK_DAY != 0)
-        return yaml_value_error(yaml_get(lms, "cool_off"), err, "an LMS counts in whole days, like 7d");
+    if (!lms || lms->kind != YAML_MAP)
+        return rc;
+    reading_go_on(r, at, check_service(r, &source->lms, lms, lms, err), &rc, err);
+    if (source->cool_off_us % CLOCK_DAY != 0)
+        reading_go_on(
+            r, at, yaml_value_error(yaml_get(lms, "cool_off"), err, "an LMS counts in whole days, like 7d"),
+            &rc, err);
     return rc;
 }
 

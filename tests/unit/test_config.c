@@ -64,9 +64,18 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-    static const char *const names[] = { "salts",   "open",      "empty",           "short",
-                                         "long",    "lines",     "lms.secret",      "cert.pem",
-                                         "key.pem", "lethe.yml", "newsletter.token" };
+    static const char *const names[] = { "salts",
+                                         "open",
+                                         "empty",
+                                         "short",
+                                         "long",
+                                         "lines",
+                                         "lms.secret",
+                                         "cert.pem",
+                                         "key.pem",
+                                         "lethe.yml",
+                                         "newsletter.token",
+                                         "bad-salts" };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(in_folder(names[i]));
     int failed = rmdir(folder);
@@ -359,6 +368,17 @@ static void test_config__everything_given(void **state)
     assert_true(c->log_json);
     assert_string_equal(c->retired_username, "gone_{}");
     assert_string_equal(c->retired_email, "gone_{}@example.invalid");
+}
+
+static void test_config__all_wrong_lines_of_a_salts_file_are_said(void **state)
+{
+    struct config *c;
+    struct err err;
+    write_file("bad-salts", "short\nsalt-2026-current\n\nsalt-2026-current\n", 0600);
+    write_file("lethe.yml", "identity: { salts_file: bad-salts }\n", 0600);
+    assert_int_equal(config_load(&arena, in_folder("lethe.yml"), &c, &err), RC_INVALID);
+    assert_non_null(strstr(err.text, "bad-salts:1: the salt is too short"));
+    assert_non_null(strstr(err.text, "bad-salts:4: the salt is in the list twice"));
 }
 
 static void test_config__salts_from_a_file_oldest_first(void **state)
@@ -1728,6 +1748,7 @@ int main(void)
         T(test_config__more_in_a_row_of_the_file_of_a_driver),
         T(test_config__our_own_settings_in_the_file_of_a_driver),
         T(test_config__keys_of_the_scripts_are_services_of_third_parties),
+        T(test_config__all_wrong_lines_of_a_salts_file_are_said),
         T(test_config__what_worked_for_years_is_only_warned_about),
         T(test_config__the_file_of_a_driver_is_known_by_its_look),
         T(test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other),
