@@ -20,7 +20,8 @@ SOURCES = os.path.join(os.path.dirname(__file__), "..", "..")
 SECRETS = {"segment.token": "token-of-segment", "braze.token": "token-of-braze", "amplitude.key": "key-of-amplitude",
            "amplitude.secret": "secret-of-amplitude", "salesforce.secret": "secret-of-salesforce",
            "hubspot.token": "token-of-hubspot", "mailchimp.key": "key-of-mailchimp", "zendesk.token": "token-of-zendesk",
-           "stripe.key": "key-of-stripe"}
+           "stripe.key": "key-of-stripe", "lms.secret": "secret-of-the-lms", "marketing-cloud.secret": "secret-of-marketing-cloud",
+           "intercom.token": "token-of-intercom", "discourse.key": "key-of-discourse", "keycloak.secret": "secret-of-keycloak"}
 
 
 def documented():
@@ -33,7 +34,7 @@ def documented():
 
 def catalogue():
     with open(os.path.join(SOURCES, "src", "config", "catalogue.yaml"), encoding="utf-8") as f:
-        text = re.sub(r"\{(user_id)\}(?!\")", r'"\1"', f.read())  # numbers without quotes, which are ours alone
+        text = re.sub(r": \{user_id\}", ': "user_id"', f.read())  # numbers without quotes, which are ours alone
     return yaml.safe_load(text)
 
 
@@ -68,23 +69,61 @@ class Party:
         return 401, {"message": "unauthorized"}
 
 
+class WithTokens(Party):
+    """A party that gives its own tokens for client credentials, at token_path."""
+    token = "00Dexample!AQEA.one"
+
+    def knows(self, call):
+        return call.path == self.token_path or call.headers.get("Authorization") == f"Bearer {self.token}"
+
+    def give_token(self, call):
+        form = dict(urllib.parse.parse_qsl(call.raw.decode()))
+        if (form["grant_type"], form["client_secret"]) != ("client_credentials", self.secret):
+            return 400, {"error": "invalid_client", "error_description": "invalid client credentials"}
+        return 200, {"access_token": self.token, "token_type": "Bearer", "issued_at": "1700000000000",
+                     "instance_url": "https://example.my.salesforce.com"}
+
+
 class Segment(Party):
     authorization = "Bearer token-of-segment"
+    ids = 2  # the number and the user name
     status = "FINISHED"
+    destinations = [["FINISHED"]]  # of each source, the status of each destination
 
     def answer(self, call, path, query):
         if call.method == "POST" and path == "/regulations":
             if set(call.json) != {"regulationType", "subjectType", "subjectIds"}:
                 return 422, {"errors": [{"type": "validation", "message": "a property"}]}
             assert (call.json["regulationType"], call.json["subjectType"]) == ("SUPPRESS_WITH_DELETE", "USER_ID")
-            assert len(call.json["subjectIds"]) == 2, "the number and the user name"
+            assert len(call.json["subjectIds"]) == self.ids
             for number in call.json["subjectIds"]:
                 self.people.pop(number, None)
             return 200, {"data": {"regulateId": "1qJkfE1tpwvQcklImGksLN629wn"}}
         if call.method == "GET" and path == "/regulations/1qJkfE1tpwvQcklImGksLN629wn":
             return 200, {"data": {"regulation": {"id": path.rsplit("/", 1)[1], "workspaceId": "9aQ1Lj62S4bomZKLF4DPqW",
-                                                 "overallStatus": self.status, "createdAt": "2026-11-01T00:00:00.000Z"}}}
+                                                 "overallStatus": self.status, "createdAt": "2026-11-01T00:00:00.000Z",
+                                                 "streamStatus": [{"id": "source", "destinationStatus": [
+                                                     {"name": "a destination", "id": "destination", "status": status, "errString": ""}
+                                                     for status in source]} for source in self.destinations]}}}
         return 404, {"errors": [{"type": "not-found", "message": "Not Found"}]}
+
+
+class SegmentWithShop(Segment):
+    """The shop, whose ids are those of Segment's people, and Segment."""
+    ids = 1
+
+    def knows(self, call):
+        bearer = "Bearer token-of-the-lms" if call.path.startswith("/api/") else self.authorization
+        return call.path == "/oauth2/access_token" or call.headers.get("Authorization") == bearer
+
+    def answer(self, call, path, query):
+        if path == "/oauth2/access_token":
+            return 200, {"access_token": "token-of-the-lms", "token_type": "Bearer", "expires_in": 3600}
+        if path == "/api/v2/retirement/tracking_id/ada/":
+            if "ecommerce-7" not in self.people:
+                return 404, {"message": "Invalid user."}
+            return 200, {"id": 7, "ecommerce_tracking_id": "ecommerce-7", "lms_user_id": 4711}
+        return super().answer(call, path, query)
 
 
 class Braze(Party):
@@ -114,30 +153,25 @@ class Amplitude(Party):
             assert query == {"start_day": "2026-11-30", "end_day": "2026-11-30"}
             return 200, [{"day": "2026-11-30", "amplitude_ids": [{"amplitude_id": 12345}], "app": "67890", "status": self.status,
                           "active_scrub_done_date": None}]
-        assert call.json.pop("requester") == "lethe" and call.json.pop("ignore_invalid_id") == "True"
+        assert call.json.pop("requester") == "lethe"
+        assert (call.json.pop("ignore_invalid_ids"), call.json.pop("ignore_invalid_id")) == (True, "True"), "the names of two times"
         gone = [number for number in call.json.pop("user_ids") if self.people.pop(number, None) is not None]
         assert not call.json
         return 200, {"day": "2026-11-30", "status": "staging", "amplitude_ids": [
             {"amplitude_id": 12345, "requested_on_day": "2026-11-22", "requester": "lethe"} for _ in gone]}
 
 
-class Salesforce(Party):
+class Salesforce(WithTokens):
     """Leads and Contacts by address: people["Lead"] is a list of (Id, address)."""
-    token = "00Dexample!AQEA.one"
-
-    def knows(self, call):
-        return call.path == "/services/oauth2/token" or call.headers.get("Authorization") == f"Bearer {self.token}"
+    token_path = "/services/oauth2/token"
+    secret = "secret-of-salesforce"
 
     def unknown(self):
         return 401, [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
 
     def answer(self, call, path, query):
-        if path == "/services/oauth2/token":
-            form = dict(urllib.parse.parse_qsl(call.raw.decode()))
-            if (form["grant_type"], form["client_secret"]) != ("client_credentials", "secret-of-salesforce"):
-                return 400, {"error": "invalid_client", "error_description": "invalid client credentials"}
-            return 200, {"access_token": self.token, "token_type": "Bearer", "issued_at": "1700000000000",
-                         "instance_url": "https://example.my.salesforce.com"}
+        if path == self.token_path:
+            return self.give_token(call)
         if path == "/services/data/v61.0/query":
             return self.query(query["q"])
         found = re.fullmatch(r"/services/data/v61\.0/sobjects/(Lead|Contact)/(\w+)", path)
@@ -227,6 +261,96 @@ class Stripe(Party):
         return 200, {"id": customer, "object": "customer", "deleted": True}
 
 
+class MarketingCloud(WithTokens):
+    """people: the addresses of each contact key. Deleted in two phases: suppressed, then gone."""
+    token_path = "/v2/token"
+    secret = "secret-of-marketing-cloud"
+    status = "Completed"  # "Pending": still to be suppressed
+
+    def answer(self, call, path, query):
+        if path == self.token_path:
+            return self.give_token(call)
+        if (call.method, path) == ("POST", "/contacts/v1/addresses/email/search"):
+            (address,), most = call.json["channelAddressList"], call.json["maximumCount"]
+            keys = [{"contactKey": key, "createDate": "2026-01-15T11:51:00"} for key, ids in self.people.items() if ids[0] == address]
+            return 200, {"channelAddressResponseEntities": [{"contactKeyDetails": keys[:most], "channelAddress": address}] if keys else [],
+                         "requestServiceMessageID": "1", "resultMessages": [], "serviceMessageID": "2"}
+        if (call.method, path, query) == ("POST", "/contacts/v1/contacts/actions/delete", {"type": "keys"}):
+            assert call.json.pop("DeleteOperationType") == "ContactAndAttributes"
+            for key in call.json["values"]:
+                del self.people[key]
+            return 200, {"operationInitiated": True, "operationID": 22944, "requestServiceMessageID": "3", "resultMessages": []}
+        assert (call.method, path, query) == ("GET", "/contacts/v1/contacts/actions/delete/status", {"operationID": "22944"})
+
+        if self.status == "Pending":
+            return 200, {"operationMappings": [], "operation": {"operationID": 22944, "status": "Pending", "retryCount": 0}}
+        return 200, {"operationMappings": [], "operation": {"operationID": 22944, "status": "Completed", "retryCount": 0},
+                     "backgroundOperationsSummary": [{"backgroundOperationID": 1, "backgroundOperationStatusID": self.status}]}
+
+
+class Intercom(Party):
+    """people: the external id of each contact."""
+    authorization = "Bearer token-of-intercom"
+
+    def answer(self, call, path, query):
+        assert call.headers["Intercom-Version"] == "2.13"
+        wanted = path.rsplit("/", 1)[1]
+        if call.method == "GET" and path.startswith("/contacts/find_by_external_id/"):
+            found = [contact for contact, ids in self.people.items() if ids[0] == wanted]
+        else:
+            assert call.method == "DELETE" and path == f"/contacts/{wanted}", path
+            found = [wanted] if self.people.pop(wanted, None) else []
+        if not found:
+            return 404, {"type": "error.list", "request_id": "1", "errors": [{"code": "not_found", "message": "User Not Found"}]}
+        contact = {"type": "contact", "id": found[0], "external_id": "4711"}
+        return 200, contact if call.method == "GET" else contact | {"deleted": True}
+
+
+class Discourse(Party):
+    """people: the number in DiscourseConnect of each user, or none if they are anonymous; posts: who has some."""
+    posts = ()
+
+    def knows(self, call):
+        return (call.headers.get("Api-Key"), call.headers.get("Api-Username")) == ("key-of-discourse", "system")
+
+    def unknown(self):
+        return 403, {"errors": ["You are not permitted to view the requested resource."], "error_type": "invalid_access"}
+
+    def answer(self, call, path, query):
+        missing = 404, {"errors": ["The requested URL or resource could not be found."], "error_type": "not_found"}
+        lookup = re.fullmatch(r"/u/by-external/(\w+)\.json", path)
+        if lookup:
+            found = [int(number) for number, ids in self.people.items() if ids == [lookup[1]]]
+            return (200, {"user_badges": [], "user": {"id": found[0], "username": "ada"}}) if found else missing
+        number = re.search(r"/admin/users/(\d+)", path)[1]
+        if number not in self.people:
+            return missing
+        if (call.method, path) == ("PUT", f"/admin/users/{number}/anonymize.json"):
+            assert call.json == {"anonymize_ip": "0.0.0.0"}
+            self.people[number] = []
+            return 200, {"success": "OK", "username": "anon4711"}
+        assert (call.method, path, query) == ("DELETE", f"/admin/users/{number}.json", {"delete_posts": "true"})
+        if number in self.posts:
+            return 403, {"deleted": False, "message": "this user has too many posts"}
+        del self.people[number]
+        return 200, {"deleted": True}
+
+
+class Keycloak(WithTokens):
+    """people: the user name of each id."""
+    token_path = "/realms/example/protocol/openid-connect/token"
+    secret = "secret-of-keycloak"
+
+    def answer(self, call, path, query):
+        if path == self.token_path:
+            return self.give_token(call)
+        if (call.method, path) == ("GET", "/admin/realms/example/users"):
+            return 200, [{"id": key, "username": ids[0], "enabled": True} for key, ids in self.people.items()
+                         if (ids[0] == query["username"] if query.get("exact") == "true" else query["username"] in ids[0])]
+        assert call.method == "DELETE" and path.startswith("/admin/realms/example/users/"), path
+        return 204 if self.people.pop(path.rsplit("/", 1)[1], None) else (404, {"error": "User not found"})
+
+
 def digest(address):
     return hashlib.md5(address.lower().encode()).hexdigest()
 
@@ -242,13 +366,23 @@ PARTIES = {
     "mailchimp": (Mailchimp, lambda address: {digest(address): [address]}),
     "zendesk": (Zendesk, lambda address: {"35436": ["4711"]}),
     "stripe": (Stripe, lambda address: {"cus_1": [address], "cus_2": [address]}),
+    "ecommerce": (SegmentWithShop, lambda address: {"ecommerce-7": [address]}),
+    "salesforce_marketing_cloud": (MarketingCloud, lambda address: {"key-1": [address]}),
+    "intercom": (Intercom, lambda address: {"6762f0dd1bb69f9f2193bb83": ["4711"]}),
+    "discourse": (Discourse, lambda address: {"17": ["4711"]}),
+    "keycloak": (Keycloak, lambda address: {"5f1c-ada": ["ada"]}),
 }
 ADDRESS = "o'ada\\\"+1@example.com"
 NOBODY = {"segment": {}, "braze": {}, "amplitude": {}, "salesforce": {"Lead": [("00Q2", "x@example.com")], "Contact": []},
           "hubspot": {"52": ["x@example.com"]}, "mailchimp": {digest("x@example.com"): ["x@example.com"]}, "zendesk": {"35437": ["471"]},
-          "stripe": {"cus_3": ["x@example.com"]}}
-SAYS_NOTHING_TO_ERASE = {"amplitude", "salesforce", "hubspot", "mailchimp", "zendesk", "stripe"}
-PROBED = ["braze", "hubspot", "mailchimp", "salesforce", "stripe", "zendesk"]
+          "stripe": {"cus_3": ["x@example.com"]}, "ecommerce": {"ecommerce-8": ["x@example.com"]},
+          "salesforce_marketing_cloud": {"key-2": ["x@example.com"]}, "intercom": {"6762": ["471"]}, "discourse": {"18": ["471"]},
+          "keycloak": {"5f1c-adam": ["adam"]}}
+LEFT = {"salesforce": {"Lead": [("00Q2", "x@example.com")], "Contact": []}, "discourse": {"17": []}}
+SAYS_NOTHING_TO_ERASE = set(PARTIES) - {"segment", "braze"}
+PROBED = [name for name in PARTIES if name not in ("segment", "ecommerce", "amplitude")]
+WITH_TOKENS = ["salesforce", "ecommerce", "salesforce_marketing_cloud", "keycloak"]
+POLLED = ["segment", "ecommerce", "amplitude", "salesforce_marketing_cloud"]
 
 
 @pytest.fixture
@@ -278,7 +412,11 @@ def ask(site):
 
 
 def party_calls(site):
-    return [call for call in site.service_calls if not call.path.endswith("/oauth2/token")]
+    return [call for call in site.service_calls if not is_for_token(call)]
+
+
+def is_for_token(call):
+    return call.path.endswith(("/token", "/access_token"))
 
 
 @pytest.mark.parametrize("name", PARTIES)
@@ -296,12 +434,12 @@ def test_who_is_found_is_erased(make_party, name):
     ask(site)
     done = site.drive_all()
     assert (done["completed"], done["retries"]) == (1, 0), site.show("ada")
-    assert site.party.people == {"Lead": [("00Q2", "x@example.com")], "Contact": []} if name == "salesforce" else not site.party.people
+    assert site.party.people == LEFT.get(name, {})
     for stage in site.config["stages"]:
         recorded = site.recorded("ada", stage["completed"])
         assert "outcome" not in recorded, recorded
     keys = [call.key for call in party_calls(site)]
-    assert len(set(keys)) == len(keys) or name in ("segment", "amplitude")
+    assert len(set(keys)) == len(keys) or name in POLLED
 
 
 @pytest.mark.parametrize("name", PARTIES)
@@ -322,7 +460,7 @@ def test_who_is_not_there_changes_nothing(make_party, name):
 def test_a_busy_service_is_called_again(make_party, name):
     site = make_party(name, PARTIES[name][1](ADDRESS))
     busy = iter([(429, {"message": "Too many requests"}, {"Retry-After": "1"}), (503, "Service Unavailable")])
-    site.party.fault = lambda call: None if call.path.endswith("/token") else next(busy, None)
+    site.party.fault = lambda call: None if is_for_token(call) else next(busy, None)
     ask(site)
     done = site.drive_all()
     assert (done["completed"], done["retries"]) == (1, 2)
@@ -373,7 +511,7 @@ def test_a_user_of_zendesk_who_is_deleted_softly_is_not_done(make_party):
     assert [call.method for call in site.service_calls] == ["GET", "DELETE", "DELETE", "DELETE"]
 
 
-@pytest.mark.parametrize("name", [name for name in PARTIES if name != "salesforce"])
+@pytest.mark.parametrize("name", [name for name in PARTIES if name not in WITH_TOKENS + ["discourse"]])
 def test_refused_credentials_are_said_and_erase_nothing(make_party, name):
     site = make_party(name, PARTIES[name][1](ADDRESS))
     site.party.authorization = "of somebody else"
@@ -429,32 +567,74 @@ def test_an_answer_in_another_form_is_never_complete(make_party, name):
     """Each answer to the first call for one person, with a status of success."""
     site = make_party(name, PARTIES[name][1](ADDRESS))
     site.config["services"][name]["breaker"] = "none"
-    bodies = iter(STRANGE)
-    site.party.fault = lambda call: None if call.path.endswith("/token") else (200, json.dumps(next(bodies)))
+    strange = [body for body in STRANGE if (name, body) != ("keycloak", [])]
+    bodies = iter(strange)
+    site.party.fault = lambda call: None if is_for_token(call) else (200, json.dumps(next(bodies)))
     site.serve()
-    asked = [site.request(f"user{number}", account_id=1 + number) for number in range(len(STRANGE))]
-    assert site.drive_all()["errored"] == len(STRANGE) == len(party_calls(site))
+    asked = [site.request(f"user{number}", account_id=1 + number) for number in range(len(strange))]
+    assert site.drive_all()["errored"] == len(strange) == len(party_calls(site))
     failed = [json.loads(site.log_of(who["id"])[-1]["response"]) for who in asked]
-    assert [one.get("step", 1) for one in failed] == [1] * len(STRANGE) and site.party.people
+    assert [one.get("step", 1) for one in failed] == [1] * len(strange) and site.party.people
 
 
-@pytest.mark.parametrize("status", ["FAILED", "INVALID", "NOT_SUPPORTED", "PARTIAL_SUCCESS"])
-def test_what_segment_could_not_do_everywhere_is_an_error(make_party, status):
+@pytest.mark.parametrize("status, destinations", [
+    ("FAILED", [["FINISHED"], ["NOT_SUPPORTED", "FAILED"]]), ("FAILED", []), ("INVALID", [["FINISHED"]]), ("NOT_SUPPORTED", []),
+    ("PARTIAL_SUCCESS", [["FINISHED", "PARTIAL_SUCCESS"]])])
+def test_what_segment_could_not_do_everywhere_is_an_error(make_party, status, destinations):
     site = make_party("segment", PARTIES["segment"][1](ADDRESS))
-    site.party.status = status
+    site.party.status, site.party.destinations = status, destinations
     ask(site)
     assert site.drive_all()["errored"] == 1
     assert status in site.recorded("ada", "ERRORED")["answer"]
 
 
+@pytest.mark.parametrize("status", ["FAILED", "NOT_SUPPORTED", "PARTIAL_SUCCESS"])
+def test_a_destination_that_segment_never_deletes_at_holds_nobody_up(make_party, status):
+    site = make_party("segment", PARTIES["segment"][1](ADDRESS))
+    site.party.status, site.party.destinations = status, [["FINISHED", "NOT_SUPPORTED"], ["FINISHED"]]
+    ask(site)
+    assert site.drive_all()["completed"] == 1, site.show("ada")
+    assert "NOT_SUPPORTED" in site.recorded("ada", "SEGMENT_COMPLETE")["answer"]
+
+
+def test_several_contacts_of_marketing_cloud_are_left_to_an_operator(make_party):
+    site = make_party("salesforce_marketing_cloud", {"key-1": [ADDRESS], "key-2": [ADDRESS]})
+    ask(site)
+    assert site.drive_all()["errored"] == 1
+    assert len(site.party.people) == 2 and len(party_calls(site)) == 1
+
+
+@pytest.mark.parametrize("phase", ["Aborted", "Invalid"])
+def test_a_deletion_that_marketing_cloud_gave_up_is_an_error(make_party, phase):
+    site = make_party("salesforce_marketing_cloud", {"key-1": [ADDRESS]})
+    site.party.status = phase
+    ask(site)
+    assert site.drive_all()["errored"] == 1
+    assert phase in site.recorded("ada", "ERRORED")["answer"]
+
+
+def test_a_user_of_discourse_with_posts_is_deleted_or_an_error(make_party):
+    site = make_party("discourse", {"17": ["4711"]})
+    site.config["stages"][0]["use"] = "DISCOURSE.delete_user"
+    site.party.posts = ["17"]
+    ask(site)
+    assert site.drive_all()["errored"] == 1
+    failed = site.recorded("ada", "ERRORED")
+    assert failed["status"] == 403 and "too many posts" in failed["answer"]
+    site.party.posts = []
+    site.ok("retirement", "resume", "ada", "--reason", "mended")
+    assert site.drive_all()["completed"] == 1 and not site.party.people
+
+
 @pytest.mark.parametrize("name, unfinished, finished", [("segment", ["INITIALIZED", "RUNNING"], "FINISHED"),
-                                                        ("amplitude", ["staging", "submitted"], "done")])
+                                                        ("amplitude", ["staging", "submitted"], "done"),
+                                                        ("salesforce_marketing_cloud", ["Pending", "Processing"], "Completed")])
 def test_what_takes_its_time_is_waited_for(make_party, name, unfinished, finished):
     """The entry as it is, but looked at every second."""
     site = make_party(name, PARTIES[name][1](ADDRESS))
     stage = site.config["stages"][0]
     stage.update(catalogue()[stage.pop("use")])
-    stage["http"]["steps"][1]["poll"]["every"] = "1s"
+    stage["http"]["steps"][-1]["poll"]["every"] = "1s"
     site.party.status = unfinished[0]
     site.configure(driver={"poll": "100ms"})
     site.serve()
@@ -466,8 +646,7 @@ def test_what_takes_its_time_is_waited_for(make_party, name, unfinished, finishe
         assert site.states() == {"ada": stage["working"]}
         site.party.status = status
     site.wait_states("COMPLETE")
-    methods = [call.method for call in site.service_calls]
-    assert methods[0] == "POST" and methods.count("POST") == 1
+    assert len([call for call in party_calls(site) if call.method == "POST" and not call.path.endswith("/search")]) == 1
 
 
 def test_a_third_party_in_the_file_of_a_driver(make_party, make_service):

@@ -1178,15 +1178,19 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
     assert_int_equal(s[2].action.http.steps[0].nothing_to_erase.n, 0);
 }
 
-#define THIRD_PARTIES                                             \
-    "  segment: { url: \"https://segment.example.com\" }\n"       \
-    "  braze: { url: \"https://braze.example.com\" }\n"           \
-    "  amplitude: { url: \"https://amplitude.example.com\" }\n"   \
-    "  salesforce: { url: \"https://salesforce.example.com\" }\n" \
-    "  hubspot: { url: \"https://hubspot.example.com\" }\n"       \
-    "  mailchimp: { url: \"https://mailchimp.example.com\" }\n"   \
-    "  zendesk: { url: \"https://zendesk.example.com\" }\n"       \
-    "  stripe: { url: \"https://stripe.example.com\" }\n"
+#define THIRD_PARTIES                                                                             \
+    "  segment: { url: \"https://segment.example.com\" }\n"                                       \
+    "  braze: { url: \"https://braze.example.com\" }\n"                                           \
+    "  amplitude: { url: \"https://amplitude.example.com\" }\n"                                   \
+    "  salesforce: { url: \"https://salesforce.example.com\" }\n"                                 \
+    "  hubspot: { url: \"https://hubspot.example.com\" }\n"                                       \
+    "  mailchimp: { url: \"https://mailchimp.example.com\" }\n"                                   \
+    "  zendesk: { url: \"https://zendesk.example.com\" }\n"                                       \
+    "  stripe: { url: \"https://stripe.example.com\" }\n"                                         \
+    "  salesforce_marketing_cloud: { url: \"https://salesforce-marketing-cloud.example.com\" }\n" \
+    "  intercom: { url: \"https://intercom.example.com\" }\n"                                     \
+    "  discourse: { url: \"https://discourse.example.com\" }\n"                                   \
+    "  keycloak: { url: \"https://keycloak.example.com\" }\n"
 
 static void test_config__all_of_the_catalogue_is_valid(void **state)
 {
