@@ -22,7 +22,7 @@ struct template_values probe_person(struct arena *a, const struct json *r)
         .user_id = id,
         .retirement_id = arena_printf(a, "%lld", (long long)api_int(r, "id")),
         .request_uuid = api_text(r, "uuid"),
-        .requested_at = arena_printf(a, "%.19sZ", api_text(r, "created")),
+        .requested_at = arena_printf(a, "%.19sZ", api_text(r, "requested_at")),
     };
 }
 

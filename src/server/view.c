@@ -133,6 +133,7 @@ void view_native(struct json_out *o, const struct retirement_view *v, const stru
     json_open_map(o);
     view_fields(o, v);
     json_field_text(o, "uuid", v->uuid);
+    json_field_time(o, "requested_at", v->person.requested_at);
     json_field_text(o, "state", r->pipeline->names[r->state]);
     enum role role = pipeline_role(r->pipeline, r->state);
     json_field_text(o, "resume_state",

@@ -150,10 +150,12 @@ static enum rc insert_person(struct store *s, int64_t id, const struct new_retir
     return db_run(
         s->db,
         "INSERT INTO retirement_person (retirement_id, username_key, email_key, username, email, name,"
-        " retired_username, retired_email, uuid) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        " retired_username, retired_email, uuid, requested_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, "
+        "$10)",
         DB_ARGS(DB_INT(id), DB_BLOB(name_key, LOOKUP_LEN), DB_BLOB(mail_key, LOOKUP_LEN),
                 DB_TEXT(p->username), DB_TEXT(p->email), DB_TEXT(p->name ? p->name : ""),
-                DB_TEXT(p->retired_username), DB_TEXT(p->retired_email), DB_TEXT(in->uuid)),
+                DB_TEXT(p->retired_username), DB_TEXT(p->retired_email), DB_TEXT(in->uuid),
+                DB_INT(p->requested_at)),
         NULL, err);
 }
 

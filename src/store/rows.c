@@ -44,7 +44,7 @@ enum rc rows_read(struct store *s, const struct db_rows *rows, struct retirement
 #define VIEW                                                                                         \
     "SELECT " ROW_COLUMNS ", p.username, p.email, p.name, p.retired_username, p.retired_email,"      \
     " a.username, a.email, a.name, a.orgs, d.name, a.service_id, w.at, w.response, m.since, m.memo," \
-    " p.uuid, b.name"                                                                                \
+    " p.uuid, b.name, p.requested_at"                                                                \
     " FROM retirement r LEFT JOIN retirement_person p ON p.retirement_id = r.id"                     \
     " LEFT JOIN account a ON a.id = r.account_id LEFT JOIN driver d ON d.id = r.driver_id"           \
     " LEFT JOIN stage_memo m ON m.retirement_id = r.id AND m.state_id = r.state_id"                  \
@@ -70,6 +70,7 @@ static enum rc read_view(struct store *s, struct arena *a, const struct db_rows 
         .name = text_at(a, rows, 2),
         .retired_username = text_at(a, rows, 3),
         .retired_email = text_at(a, rows, 4),
+        .requested_at = db_int(rows, ROW_COLUMNS_N + 17),
     };
     out->account = (struct account){
         .id = db_int(rows, 1),

@@ -124,7 +124,8 @@ static const char *const schema_1[] = {
     "  name TEXT NOT NULL,"
     "  retired_username TEXT NOT NULL,"
     "  retired_email TEXT NOT NULL,"
-    "  uuid TEXT NOT NULL UNIQUE);"
+    "  uuid TEXT NOT NULL UNIQUE,"
+    "  requested_at INTEGER NOT NULL);"
     "CREATE INDEX retirement_person_username ON retirement_person (username_key);"
     "CREATE INDEX retirement_person_email ON retirement_person (email_key);"
 

@@ -95,6 +95,7 @@ enum rc store_states_of_role(struct store *s, struct arena *a, enum role role, i
 struct person {
     const char *username, *email, *name; /* as they were when the request came */
     const char *retired_username, *retired_email;
+    int64_t requested_at; /* by the person, perhaps at an LMS, long before the retirement was created here */
 };
 
 struct account {

@@ -155,7 +155,7 @@ enum rc archive_put_line(struct act *act, const struct retirement_view *v, struc
     json_field_text(&o, "original_name", v->person.name);
     json_field_text(&o, "retired_username", v->person.retired_username);
     json_field_text(&o, "retired_email", v->person.retired_email);
-    put_date(&o, "retirement_request_date", v->row.created_at);
+    put_date(&o, "retirement_request_date", v->person.requested_at);
     put_date(&o, "last_modified_date", v->row.modified_at);
     json_field_int(&o, "retirement_id", v->row.id);
     json_field_text(&o, "state", v->row.pipeline->names[v->row.state]);

@@ -27,7 +27,7 @@ struct wire_user driving_user(struct arena *a, const struct retirement_view *v)
         .retired_username = v->person.retired_username,
         .retired_email = v->person.retired_email,
         .request_uuid = v->uuid,
-        .requested_at = v->row.created_at,
+        .requested_at = v->person.requested_at,
         .orgs_json = v->account.orgs,
     };
 }

@@ -178,6 +178,7 @@ static enum rc add_person(struct act *act, const struct wire_news *news, int64_t
         .source_id = news->id,
         .retired_username = news->retired_username,
         .retired_email = news->retired_email,
+        .requested_at = news->requested_at,
     };
     struct sourced s = { .number = news->id, .known = news->state, .learnt_at = at };
     struct retirement row;

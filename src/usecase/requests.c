@@ -200,6 +200,7 @@ static enum rc make_person(struct act *act, const struct account *account, const
         .name = own && account->name ? account->name : (in->name ? in->name : ""),
         .retired_username = in->retired_username,
         .retired_email = in->retired_email,
+        .requested_at = in->requested_at ? in->requested_at : act->now,
     };
     enum rc rc = RC_OK;
     if (!out->retired_username)

@@ -87,6 +87,7 @@ struct person_request {
     const char *orgs;                    /* JSON array of strings, or NULL */
     int64_t source_id;                   /* the number that the LMS gave the request; 0: it was made here */
     const char *retired_username, *retired_email; /* NULL: made with the salts */
+    int64_t requested_at;                         /* us since 1970; 0: now */
 };
 /* A retirement in PENDING for an account of the directory, or for a person brought along. When the account
  * has a live one already, that is the result and *created is false. RC_INVALID names the field. RC_CONFLICT

@@ -21,6 +21,7 @@ static const struct field news_fields[] = {
     { KEY("original_name"), IN(original_name), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL },
     { KEY("retired_username"), IN(retired_username), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL },
     { KEY("retired_email"), IN(retired_email), .kind = FIELD_TEXT, .need = FIELD_OPTIONAL },
+    { KEY("requested_at"), IN(requested_at), .kind = FIELD_TIME, .need = FIELD_OPTIONAL },
 };
 #undef IN
 static const struct message news = { FIELDS(news_fields), .size = sizeof(struct wire_news), .strict = true,

@@ -196,6 +196,7 @@ struct wire_news {
     const char *refused;    /* the LMS does not let it go from there, in the words for operators */
     const char *user_id;    /* NULL: not known; this and the rest are the person's, as a list has them */
     const char *original_username, *original_email, *original_name, *retired_username, *retired_email;
+    int64_t requested_at; /* us since 1970 */
     struct wire_fault fault;
 };
 

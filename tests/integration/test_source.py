@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An LMS that people come from: a Lethe with its database, whose requests, cool-off and cancels are the LMS's, and which tells
 the LMS of every state."""
+import gzip
+import json
 import os
 import random
 import signal
@@ -57,6 +59,18 @@ def test_from_the_queue_to_complete(beside, lms, erasing):
     assert {call.json["to"] for call in erasing.calls} == {"retired_101", "retired_102"}
     assert beside.show("ada")["current_state"]["state_name"] == "COMPLETE"
     assert beside.drive_all()["people"] == 0, "once"
+
+
+def test_the_time_of_the_request_is_the_lms_s(beside, lms, erasing):
+    """Days before it came here: for services, in the archive, and in the plan."""
+    beside.config["stages"][0]["http"]["json"]["at"] = "{requested_at}"
+    lms.add("ada")
+    assert beside.drive_all()["completed"] == 1
+    assert erasing.calls[0].json["at"] == "2020-01-01T00:00:00Z"
+    shown = beside.show("ada")
+    assert shown["requested_at"] == "2020-01-01T00:00:00.000000Z" < shown["created"]
+    archive = beside.data_dir / "archives" / beside.ok("archive", "--older-than", "0d", "--json").json["files"][0]
+    assert json.loads(gzip.decompress(archive.read_bytes()))["retirement_request_date"].startswith("2020-01-01")
 
 
 def test_account_ids_of_thousands_of_digits_are_left_out(beside, lms, erasing):

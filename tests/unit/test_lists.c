@@ -202,7 +202,7 @@ static void test_lists__long_lists_go_over_pages(void **state)
         "WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n < 3000)"
         " INSERT INTO retirement SELECT n, n, pipeline_id, state_id + n % 2, last_state_id, created_at + n,"
         " modified_at, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, NULL FROM c, retirement;"
-        "INSERT INTO retirement_person SELECT r.id, x'00', x'00', 'u', 'e', 'n', 'r', 's', r.id"
+        "INSERT INTO retirement_person SELECT r.id, x'00', x'00', 'u', 'e', 'n', 'r', 's', r.id, 0"
         " FROM retirement r WHERE r.id > 1",
         &f->err));
     const int64_t *ids = current(f)->state_ids;
@@ -231,7 +231,7 @@ static void test_lists__who_ended_since_then_are_found_few_or_many(void **state)
                  " INSERT INTO retirement SELECT n, n, pipeline_id, state_id, last_state_id, created_at,"
                  " created_at + 10000 - n, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL FROM c, retirement;"
                  "UPDATE retirement SET modified_at = created_at + 9999 WHERE id = 1;"
-                 "INSERT INTO retirement_person SELECT r.id, x'00', x'00', 'u', 'e', 'n', 'r', 's', r.id"
+                 "INSERT INTO retirement_person SELECT r.id, x'00', x'00', 'u', 'e', 'n', 'r', 's', r.id, 0"
                  " FROM retirement r WHERE r.id > 1",
                  &f->err));
     const int64_t complete = current(f)->state_ids[COMPLETE];

@@ -283,7 +283,7 @@ static void test_archive__is_of_a_thousand_people_at_most(void **state)
     add_crowd(f, 1500, COMPLETE, LEASE_NONE);
     add_crowd(f, 700, ABORTED, LEASE_NONE);
     OK(db_script(f->db,
-                 "INSERT INTO retirement_person SELECT id, x'01', x'02', 'u' || id, 'e', 'n', 'r', 'r', id"
+                 "INSERT INTO retirement_person SELECT id, x'01', x'02', 'u' || id, 'e', 'n', 'r', 'r', id, 0"
                  " FROM retirement; UPDATE retirement SET live = 0",
                  &f->err));
     f->now += 3 * AGE + 1;

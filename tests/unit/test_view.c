@@ -34,7 +34,8 @@ static int open_scene(void **state)
                     .email = "ada@example.com",
                     .name = "Ada",
                     .retired_username = "retired_ada",
-                    .retired_email = "retired_ada@example.com" },
+                    .retired_email = "retired_ada@example.com",
+                    .requested_at = INT64_C(1577836800000000) },
         .account = { .id = 7,
                      .service_id = "42",
                      .username = "ada",
@@ -78,7 +79,7 @@ static void test_view__part_b_adds_to_it(void **state)
     view_native(&s->o, &s->view, NULL, 0, AT);
     assert_string_equal(
         buf_str(&s->text), COMMON
-        ",\"uuid\":\"a7551968-d5d6-44b2-9831-815ac9017798\","
+        ",\"uuid\":\"a7551968-d5d6-44b2-9831-815ac9017798\",\"requested_at\":\"2020-01-01T00:00:00.000000Z\","
         "\"state\":\"LOCKING\",\"resume_state\":null,\"run\":0,\"lease\":null,"
         "\"waiting\":null,\"later\":null,\"worked_on_elsewhere\":true,\"abort_asked\":false,\"forced\":false,"
         "\"account_id\":42,\"user_id_known\":true,\"orgs\":[\"edX\"]}");

@@ -222,6 +222,7 @@ struct lms_row {
     int64_t id;                     /* LMS_NO_ID: it has none */
     const char *state, *last_state; /* last_state: NULL: it does not say */
     struct template_values person;
+    int64_t created_at; /* 0: it does not say */
 };
 
 /* Texts are in a. RC_INVALID: it cannot be used, and err says why without personal data; only the id is set.

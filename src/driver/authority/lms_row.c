@@ -86,12 +86,8 @@ enum rc lms_row_read(struct arena *a, const char *text, size_t len, bool is_cut,
                        STATE_NAME_MAX);
     out->person.retirement_id = arena_printf(a, "%" PRId64, out->id);
     const char *created = json_get_text(item, "created");
-    int64_t created_at;
-    if (created && !clock_parse(created, &created_at, NULL)) {
-        char at[CLOCK_TEXT_LEN];
-        clock_format_s(created_at, at);
-        out->person.requested_at = arena_strdup(a, at);
-    }
+    if (created && clock_parse(created, &out->created_at, NULL))
+        out->created_at = 0;
     rc = read_texts(item, &out->person, err);
     return rc ? rc : read_user_id(item, &out->person.user_id, err);
 }

@@ -187,6 +187,7 @@ static void add_row(struct source *s, struct heard_list *l, struct arena *a, con
     news->original_name = arena_strdup(a, row->person.original_name);
     news->retired_username = arena_strdup(a, row->person.retired_username);
     news->retired_email = arena_strdup(a, row->person.retired_email);
+    news->requested_at = row->created_at;
 }
 
 static void row_came(void *arg, const char *text, size_t len, bool is_cut)
