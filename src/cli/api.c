@@ -116,7 +116,8 @@ static enum rc reach(struct api *api, int64_t deadline, struct err *err)
         enum rc rc = look_for_server(api->socket_path, &presence, err);
         if (rc || presence == PRESENT)
             return rc;
-        if (api->monitors || api->only_running)
+        bool may_start = api->monitors ? api->config->is_driver_file : !api->only_running;
+        if (!may_start)
             return err_set(err, RC_UNAVAILABLE, "no server runs: there is no answer at %s", api->socket_path);
         rc = check_owner(api, err);
         if (!rc)

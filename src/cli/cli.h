@@ -43,8 +43,9 @@ enum {
     CLI_YES = 16,     /* takes --yes: cli_asks */
     CLI_RUNNING = 32, /* starts no server inside it */
     CLI_UPKEEP = 64,  /* stays: a server that is started inside it does its upkeep */
-    CLI_MONITOR = 8   /* for monitoring systems: starts no server, repeats no call, ends in time, and an error
-                       * that it does not report itself exits with 3, "unknown" */
+    CLI_MONITOR = 8   /* for monitoring systems: starts no server, unless the configuration is a driver file,
+                       * repeats no call, ends in time, and an error that it does not report itself exits
+                       * with 3, "unknown" */
 };
 
 struct server;
