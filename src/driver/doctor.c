@@ -442,10 +442,34 @@ static struct attempt ask_queue(struct doctor *d, const char *states)
 }
 
 /* The LMS says that it does not know a state, and not always which. */
+static void examine_each_state(struct doctor *d, const struct pipeline *ours)
+{
+    const char *unknown = "", *name = d->service->name;
+    struct diagnosis told = { .level = DIAGNOSIS_RED, .check = "states", .about = name };
+    for (unsigned i = 0; i < ours->n; i++) {
+        struct attempt one = ask_queue(d, arena_printf(&d->arena, "&states=%s", ours->names[i]));
+        if (!one.has_status) {
+            tell_refusal(d, told, name, &one, NULL);
+            return;
+        }
+        if (one.status == STATUS_INVALID)
+            unknown = add_name(&d->arena, unknown, ours->names[i]);
+    }
+    if (*unknown) {
+        tell_states(d->e, &d->arena, name, unknown,
+                    "Add them to RETIREMENT_STATES of the LMS, in the order of this file, and run its "
+                    "populate_retirement_states.");
+        return;
+    }
+    told.what = "refuses the list of the file's states (400), and none of them alone";
+    told.remedy = "Does its log say why? The driver asks with this list.";
+    tell(d->e, told);
+}
+
 static void examine_states_of_lms(struct doctor *d)
 {
     const struct pipeline *ours = d->round->config.pipeline;
-    const char *all = "", *unknown = "", *name = d->service->name;
+    const char *all = "", *name = d->service->name;
     for (unsigned i = 0; i < ours->n; i++)
         all = arena_printf(&d->arena, "%s&states=%s", all, ours->names[i]);
     struct attempt queue = ask_queue(d, all);
@@ -456,18 +480,10 @@ static void examine_states_of_lms(struct doctor *d)
         return;
     }
     tell(d->e, told);
-    for (unsigned i = 0; is_invalid && !d->is_silent && i < ours->n; i++) {
-        struct attempt one = ask_queue(d, arena_printf(&d->arena, "&states=%s", ours->names[i]));
-        if (one.has_status && one.status == STATUS_INVALID)
-            unknown = add_name(&d->arena, unknown, ours->names[i]);
-    }
-    if (is_invalid && !*unknown) {
-        tell_refusal(d, (struct diagnosis){ .check = "states", .about = name }, name, &queue, NULL);
-        return;
-    }
-    tell_states(d->e, &d->arena, name, unknown,
-                "Add them to RETIREMENT_STATES of the LMS, in the order of this file, and run its "
-                "populate_retirement_states.");
+    if (is_invalid)
+        examine_each_state(d, ours);
+    else
+        tell_states(d->e, &d->arena, name, "", NULL);
 }
 
 /* It looks at the user name before anything else. */

@@ -96,6 +96,10 @@ def forget_a_state(site, lms):
     lms.states = [state for state in STATES if state != "RETIRING_ECOM"]
 
 
+def refuse_the_whole_list(site, lms):
+    lms.meddle = lambda kind, call: (400, "too many") if call.path.count("states=") > 1 else None
+
+
 def refuse_the_worker(site, lms):
     lms.meddle = lambda kind, call: None if kind in ("token", "page", RENAME) else (403, {"detail": "no"})
 
@@ -126,6 +130,7 @@ def be_slow_of_clock(site, lms):
 
 @pytest.mark.parametrize("spoil, where, level, what, remedy", [
     (forget_a_state, ("states", "lms"), "red", "does not know RETIRING_ECOM$", "RETIREMENT_STATES.*populate_retirement_states"),
+    (refuse_the_whole_list, ("states", "lms"), "red", "refuses the list", "log"),
     (refuse_the_worker, ("right", "lms"), "red", "does not allow it", "RETIREMENT_SERVICE_WORKER_USERNAME"),
     (refuse_updates, ("right", "lms"), "red", "does not allow it", "RETIREMENT_SERVICE_WORKER_USERNAME"),
     (refuse_the_renamer, ("call", "RETIRING_ECOM"), "red", "credentials does not allow it", "USERNAME_REPLACEMENT_WORKER"),
