@@ -60,7 +60,7 @@ static void listing_add_row(struct listing *l, struct arena *a, const struct jso
         arena_printf(a, "%lld", (long long)api_int(r, "id")),
         arena_printf(a, "%s%s%s", state, put_off ? ", put off" : "", forced ? ", forced" : ""),
         api_text(r, "original_username"),
-        print_time(a, api_text(r, "created")),
+        print_time(a, api_text(r, "requested_at")),
         print_time(a, api_text(r, "modified")),
     };
     table_add(&l->table, cells);

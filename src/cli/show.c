@@ -45,7 +45,7 @@ static void print_place(struct arena *a, const struct json *r)
     }
     if (json_get_bool(r, "abort_asked"))
         print_field(15, "abort", "requested; final when the lease ends");
-    print_field(15, "requested", print_time(a, api_text(r, "created")));
+    print_field(15, "requested", print_time(a, api_text(r, "requested_at")));
     if (api_int(r, "run") > 0)
         print_field(15, "sent back", print_count(a, api_int(r, "run"), "time", "times"));
 }

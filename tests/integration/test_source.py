@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import sys
 import subprocess
@@ -62,13 +63,15 @@ def test_from_the_queue_to_complete(beside, lms, erasing):
 
 
 def test_the_time_of_the_request_is_the_lms_s(beside, lms, erasing):
-    """Days before it came here: for services, in the archive, and in the plan."""
+    """Days before it came here: for services, in the archive, and for operators."""
     beside.config["stages"][0]["http"]["json"]["at"] = "{requested_at}"
     lms.add("ada")
     assert beside.drive_all()["completed"] == 1
     assert erasing.calls[0].json["at"] == "2020-01-01T00:00:00Z"
     shown = beside.show("ada")
     assert shown["requested_at"] == "2020-01-01T00:00:00.000000Z" < shown["created"]
+    assert re.search(r"^  requested +2020-01-01 00:00:00$", beside.ok("retirement", "show", "ada").out, re.M)
+    assert " 2020-01-01 00:00:00 " in beside.ok("retirement", "list").out
     archive = beside.data_dir / "archives" / beside.ok("archive", "--older-than", "0d", "--json").json["files"][0]
     assert json.loads(gzip.decompress(archive.read_bytes()))["retirement_request_date"].startswith("2020-01-01")
 
