@@ -263,6 +263,15 @@ def test_a_row_that_cannot_be_used(driver, lms, what):
     assert lms.state_of("bad") == "PENDING" and lms.calls_for("bad") == []
 
 
+def test_a_list_without_any_retirement_is_nonsense(driver, lms):
+    """It is asked again, as another answer that makes no sense, and nobody reads that no one is due."""
+    lms.add("ada")
+    times = []
+    lms.meddle = lambda kind, call: times.append(1) or (200, [17, None, "x", {}]) if kind == "queue" and len(times) < 2 else None
+    result = driver.drive("--json")
+    assert result.code == 0 and result.json["completed"] == 1 and "no item of its list is a retirement" in result.err, result
+
+
 GOOD_ROWS = {
     "half an emoji in the name": lambda row: text_of(row, original_name="X").replace("X", "\\ud83d"),
     "a NUL in the name": lambda row: text_of(row, original_name="a\0b"),

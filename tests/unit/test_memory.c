@@ -50,6 +50,23 @@ static void test_memory__a_group_may_have_less_than_the_machine(void **state)
     assert_int_equal(memory_of_process_below(root.folder), 67108864);
 }
 
+static void test_memory__a_group_around_ours_may_have_less(void **state)
+{
+    write_at("proc/self", "cgroup", "0::/a.slice/b.service\n");
+    write_at("sys/fs/cgroup/a.slice/b.service", "memory.max", "max\n");
+    write_at("sys/fs/cgroup/a.slice", "memory.max", "33554432\n");
+    write_at("sys/fs/cgroup", "memory.max", "67108864\n");
+    assert_int_equal(memory_of_process_below(root.folder), 33554432);
+}
+
+static void test_memory__version_1_of_groups(void **state)
+{
+    write_at("proc/self", "cgroup", "5:cpu:/x\n4:memory:/docker/4711\n");
+    write_at("sys/fs/cgroup/memory/docker/4711", "memory.limit_in_bytes", "9223372036854771712\n");
+    write_at("sys/fs/cgroup/memory", "memory.limit_in_bytes", "33554432\n"); /* as a container sees its own */
+    assert_int_equal(memory_of_process_below(root.folder), 33554432);
+}
+
 #ifndef __SANITIZE_ADDRESS__ /* its shadow is larger than any limit that means something */
 static void test_memory__addresses_may_be_fewer(void **state)
 {
@@ -70,6 +87,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_memory__a_group_may_have_less_than_the_machine, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory__a_group_around_ours_may_have_less, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory__version_1_of_groups, setup, teardown),
 #ifndef __SANITIZE_ADDRESS__
         cmocka_unit_test(test_memory__addresses_may_be_fewer),
 #endif

@@ -72,6 +72,7 @@ struct source {
     struct rows rows;
     struct arena row;
     unsigned limit, n_rows; /* of the look */
+    bool has_any;           /* a row of it is a retirement, usable or not */
     int64_t looked_at;      /* when it was sent */
     struct timer next_look; /* set: no look before */
     bool has_looked;        /* to the end, and the Lethe is to hear so */
@@ -197,7 +198,9 @@ static void row_came(void *arg, const char *text, size_t len, bool is_cut)
     struct err err;
     s->n_rows++;
     arena_reset(&s->row);
-    if (lms_row_read(&s->row, text, len, is_cut, &row, &err))
+    enum rc rc = lms_row_read(&s->row, text, len, is_cut, &row, &err);
+    s->has_any = s->has_any || row.id != LMS_NO_ID;
+    if (rc)
         refuse_row(s, row.id, err.text);
     else
         add_row(s, &s->coming, &s->coming_arena, &row);
@@ -293,6 +296,8 @@ static const char *person_came(struct source *s)
 static const char *list_came(struct source *s, int64_t now)
 {
     const char *fault = rows_fault(&s->rows);
+    if (!fault && s->n_rows > 0 && !s->has_any)
+        fault = "no item of its list is a retirement";
     if (!fault)
         list_is_whole(s, now);
     return fault;
@@ -331,6 +336,7 @@ static void send_look(struct source *s, int64_t now)
     const struct config *config = s->authority->config;
     int64_t days = (s->authority->conf.cool_off_us + CLOCK_DAY - 1) / CLOCK_DAY;
     s->n_rows = 0;
+    s->has_any = false;
     s->coming.n = s->told.n = 0;
     arena_reset(&s->coming_arena);
     s->looked_at = now;
