@@ -106,6 +106,16 @@ static const char *filter_quoted(struct arena *a, const char *s)
     return quoted;
 }
 
+static const char *filter_url(struct arena *a, const char *s)
+{
+    struct buf coded;
+    buf_init(&coded, 3 * strlen(s));
+    buf_add_url(&coded, s, strlen(s));
+    const char *kept = arena_strndup(a, buf_str(&coded), coded.len);
+    buf_free(&coded);
+    return kept;
+}
+
 static const char *const filter_names[] = {
 #define X(name) #name,
     TEMPLATE_FILTERS(X)

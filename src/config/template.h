@@ -59,13 +59,14 @@ enum template_kind {
 
 /* What a value becomes before it is encoded for its place: {original_email:lower:md5}, from left to right.
  * When adding a filter, also: docs/actions.md. */
-#define TEMPLATE_FILTERS(X)                               \
-    X(lower) /* full Unicode lower case */                \
-    X(md5)   /* digests: of the bytes in UTF-8, in hex */ \
-    X(sha1)                                               \
-    X(sha256)                                             \
-    X(base64) /* with padding */                          \
-    X(quoted) /* a backslash before each ' " and \\, for strings of query languages such as SOQL */
+#define TEMPLATE_FILTERS(X)                                                                         \
+    X(lower) /* full Unicode lower case */                                                          \
+    X(md5)   /* digests: of the bytes in UTF-8, in hex */                                           \
+    X(sha1)                                                                                         \
+    X(sha256)                                                                                       \
+    X(base64) /* with padding */                                                                    \
+    X(quoted) /* a backslash before each ' " and \\, for strings of query languages such as SOQL */ \
+    X(url)    /* as %XX, for services that decode what stands in a place once more */
 
 struct template;
 

@@ -21,7 +21,8 @@ SECRETS = {"segment.token": "token-of-segment", "braze.token": "token-of-braze",
            "amplitude.secret": "secret-of-amplitude", "salesforce.secret": "secret-of-salesforce",
            "hubspot.token": "token-of-hubspot", "mailchimp.key": "key-of-mailchimp", "zendesk.token": "token-of-zendesk",
            "stripe.key": "key-of-stripe", "lms.secret": "secret-of-the-lms", "marketing-cloud.secret": "secret-of-marketing-cloud",
-           "intercom.token": "token-of-intercom", "discourse.key": "key-of-discourse", "keycloak.secret": "secret-of-keycloak"}
+           "intercom.token": "token-of-intercom", "discourse.key": "key-of-discourse", "keycloak.secret": "secret-of-keycloak",
+           "mautic.secret": "secret-of-mautic", "matomo.token": "token-of-matomo"}
 
 
 def documented():
@@ -336,6 +337,47 @@ class Discourse(Party):
         return 200, {"deleted": True}
 
 
+class Mautic(WithTokens):
+    """people: the address of each contact."""
+    token_path = "/oauth/v2/token"
+    secret = "secret-of-mautic"
+
+    def unknown(self):
+        return 401, {"errors": [{"code": 401, "message": "API authorization denied.", "type": None}]}
+
+    def answer(self, call, path, query):
+        if path == self.token_path:
+            return self.give_token(call)
+        if (call.method, path) == ("GET", "/api/contacts"):
+            assert (query["where[0][col]"], query["where[0][expr]"], query["limit"]) == ("email", "eq", "1")
+            found = {number: {"id": int(number), "points": 10} for number, ids in self.people.items() if ids == [query["where[0][val]"]]}
+            return 200, {"total": str(len(found)), "contacts": dict(list(found.items())[:1]) or []}  # PHP's empty map is a list
+        number = re.fullmatch(r"/api/contacts/(\d+)/delete", path)[1]
+        assert call.method == "DELETE"
+        if not self.people.pop(number, None):
+            return 404, {"errors": [{"code": 404, "message": "Item was not found.", "type": None}]}
+        return 200, {"contact": {"id": None, "points": 10}}
+
+
+class Matomo(Party):
+    """people: the User ID of each visit. What it refuses has status 200."""
+    authorization = "Bearer token-of-matomo"
+
+    def unknown(self):
+        return 200, {"result": "error", "message": "You can't access this resource as it requires 'admin' access"}
+
+    def answer(self, call, path, query):
+        assert (call.method, path, query["module"], query["format"]) == ("POST", "/index.php", "API", "json")
+        form = dict(urllib.parse.parse_qsl(call.raw.decode(), strict_parsing=True))
+        if query["method"] == "Live.getLastVisitsDetails":
+            assert (form["idSite"], form["period"], form["filter_limit"]) == ("all", "range", "1")
+            found = [key for key, ids in self.people.items() if "userId==" + ids[0] == form["segment"]]
+            return 200, [{"idVisit": int(key), "idSite": 2} for key in found[:1]]
+        assert (query["method"], form["visits[0][idsite]"]) == ("PrivacyManager.deleteDataSubjects", "2")
+        gone = self.people.pop(form["visits[0][idvisit]"], None)
+        return 200, {"log_visit": 1 if gone else 0, "log_link_visit_action": 3 if gone else 0}
+
+
 class Keycloak(WithTokens):
     """people: the user name of each id."""
     token_path = "/realms/example/protocol/openid-connect/token"
@@ -370,6 +412,8 @@ PARTIES = {
     "salesforce_marketing_cloud": (MarketingCloud, lambda address: {"key-1": [address]}),
     "intercom": (Intercom, lambda address: {"6762f0dd1bb69f9f2193bb83": ["4711"]}),
     "discourse": (Discourse, lambda address: {"17": ["4711"]}),
+    "mautic": (Mautic, lambda address: {"47": [address], "48": [address]}),
+    "matomo": (Matomo, lambda address: {"101": ["4711"], "102": ["4711"], "103": ["4711"]}),
     "keycloak": (Keycloak, lambda address: {"5f1c-ada": ["ada"]}),
 }
 ADDRESS = "o'ada\\\"+1@example.com"
@@ -377,11 +421,11 @@ NOBODY = {"segment": {}, "braze": {}, "amplitude": {}, "salesforce": {"Lead": [(
           "hubspot": {"52": ["x@example.com"]}, "mailchimp": {digest("x@example.com"): ["x@example.com"]}, "zendesk": {"35437": ["471"]},
           "stripe": {"cus_3": ["x@example.com"]}, "ecommerce": {"ecommerce-8": ["x@example.com"]},
           "salesforce_marketing_cloud": {"key-2": ["x@example.com"]}, "intercom": {"6762": ["471"]}, "discourse": {"18": ["471"]},
-          "keycloak": {"5f1c-adam": ["adam"]}}
+          "keycloak": {"5f1c-adam": ["adam"]}, "mautic": {"49": ["x@example.com"]}, "matomo": {"104": ["471"]}}
 LEFT = {"salesforce": {"Lead": [("00Q2", "x@example.com")], "Contact": []}, "discourse": {"17": []}}
 SAYS_NOTHING_TO_ERASE = set(PARTIES) - {"segment", "braze"}
 PROBED = [name for name in PARTIES if name not in ("segment", "ecommerce", "amplitude")]
-WITH_TOKENS = ["salesforce", "ecommerce", "salesforce_marketing_cloud", "keycloak"]
+WITH_TOKENS = ["salesforce", "ecommerce", "salesforce_marketing_cloud", "mautic", "keycloak"]
 POLLED = ["segment", "ecommerce", "amplitude", "salesforce_marketing_cloud"]
 
 
@@ -511,7 +555,7 @@ def test_a_user_of_zendesk_who_is_deleted_softly_is_not_done(make_party):
     assert [call.method for call in site.service_calls] == ["GET", "DELETE", "DELETE", "DELETE"]
 
 
-@pytest.mark.parametrize("name", [name for name in PARTIES if name not in WITH_TOKENS + ["discourse"]])
+@pytest.mark.parametrize("name", [name for name in PARTIES if name not in WITH_TOKENS + ["discourse", "matomo"]])
 def test_refused_credentials_are_said_and_erase_nothing(make_party, name):
     site = make_party(name, PARTIES[name][1](ADDRESS))
     site.party.authorization = "of somebody else"
@@ -567,7 +611,7 @@ def test_an_answer_in_another_form_is_never_complete(make_party, name):
     """Each answer to the first call for one person, with a status of success."""
     site = make_party(name, PARTIES[name][1](ADDRESS))
     site.config["services"][name]["breaker"] = "none"
-    strange = [body for body in STRANGE if (name, body) != ("keycloak", [])]
+    strange = [body for body in STRANGE if name not in ("keycloak", "matomo") or body != []]  # nobody
     bodies = iter(strange)
     site.party.fault = lambda call: None if is_for_token(call) else (200, json.dumps(next(bodies)))
     site.serve()
@@ -602,6 +646,26 @@ def test_several_contacts_of_marketing_cloud_are_left_to_an_operator(make_party)
     ask(site)
     assert site.drive_all()["errored"] == 1
     assert len(site.party.people) == 2 and len(party_calls(site)) == 1
+
+
+@pytest.mark.parametrize("call", ["Live.getLastVisitsDetails", "PrivacyManager.deleteDataSubjects"])
+def test_what_matomo_refuses_with_200_is_an_error_with_its_words(make_party, call):
+    site = make_party("matomo", PARTIES["matomo"][1](ADDRESS))
+    site.party.fault = lambda made: site.party.unknown() if call in made.path else None
+    ask(site)
+    assert site.drive_all()["errored"] == 1 and len(site.party.people) == 3
+    assert "requires 'admin' access" in site.recorded("ada", "ERRORED")["answer"]
+
+
+def test_an_id_with_signs_of_matomos_own_finds_no_visits_of_others(make_party):
+    site = make_party("matomo", {"101": ["4711"], "102": ["17"]})
+    site.request("ada", ADDRESS, account_id="4711,userId!=x")
+    site.drive_all()
+    assert len(site.party.people) == 2
+    (asked,) = [dict(urllib.parse.parse_qsl(call.raw.decode()))["segment"] for call in site.service_calls]
+    for _ in range(2):  # Matomo may decode it twice before it splits it
+        assert not set(asked.removeprefix("userId==")) & set(",;=!")
+        asked = urllib.parse.unquote(asked)
 
 
 @pytest.mark.parametrize("phase", ["Aborted", "Invalid"])

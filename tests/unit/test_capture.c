@@ -59,6 +59,9 @@ static void test_capture__texts_and_whole_numbers(void **state)
                     "123456789012345678901234567890");
     expect_captured("/a/1/b~1c", "{\"a\":[0,{\"b/c\":\"x\"}]}", "x");
     expect_captured("", "\"whole\"", "whole");
+    expect_captured("/contacts/*/id", "{\"contacts\":{\"47\":{\"id\":47},\"48\":{\"id\":48}}}", "47");
+    expect_captured("/*/*", "[[\"a\"],[\"b\"]]", "a");
+    expect_captured("/**", "{\"**\":1}", "1");
     expect_captured("/id", "{\"id\":\" \xc3\xa9 \"}", " \xc3\xa9 ");
 }
 
@@ -74,6 +77,9 @@ static void test_capture__nobody_there(void **state)
     expect("/id", "{\"id\":null}", CAPTURED_NOT_THERE);
     expect("/id", "{\"errors\":[],\"error\":null}", CAPTURED_NOT_THERE);
     expect("/results/1/id", "{\"results\":[{\"id\":1}]}", CAPTURED_NOT_THERE);
+    expect("/contacts/*/id", "{\"contacts\":[]}", CAPTURED_NOT_THERE);
+    expect("/contacts/*/id", "{\"contacts\":{}}", CAPTURED_NOT_THERE);
+    expect("/contacts/*/id", "{\"contacts\":null}", CAPTURED_NOT_THERE);
 }
 
 /* A person was found, or the answer is about something else: "not found" would be a guess. */
@@ -87,6 +93,11 @@ static void test_capture__nothing_is_concluded_from_another_form(void **state)
     expect("/results/0", "{\"results\":[null]}", CAPTURED_STRANGE);
     expect("/results/0/id", "{\"results\":{}}", CAPTURED_STRANGE);
     expect("/results/0/id", "{\"results\":7}", CAPTURED_STRANGE);
+    expect("/contacts/*/id", "{}", CAPTURED_STRANGE);
+    expect("/contacts/*/id", "{\"contacts\":{\"47\":{}}}", CAPTURED_STRANGE);
+    expect("/contacts/*/id", "{\"contacts\":{\"47\":null}}", CAPTURED_STRANGE);
+    expect("/contacts/*/id", "{\"contacts\":[{\"id\":null}]}", CAPTURED_STRANGE);
+    expect("/contacts/*/id", "{\"contacts\":\"none\"}", CAPTURED_STRANGE);
     expect("/results/x/id", "{\"results\":[]}", CAPTURED_STRANGE);
     expect("/results/-", "{\"results\":[]}", CAPTURED_STRANGE);
     expect("/results/0/lists/0/id", "{\"results\":[{\"lists\":[]}]}", CAPTURED_STRANGE);

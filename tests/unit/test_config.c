@@ -1190,6 +1190,8 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
     "  salesforce_marketing_cloud: { url: \"https://salesforce-marketing-cloud.example.com\" }\n" \
     "  intercom: { url: \"https://intercom.example.com\" }\n"                                     \
     "  discourse: { url: \"https://discourse.example.com\" }\n"                                   \
+    "  mautic: { url: \"https://mautic.example.com\" }\n"                                         \
+    "  matomo: { url: \"https://matomo.example.com\" }\n"                                         \
     "  keycloak: { url: \"https://keycloak.example.com\" }\n"
 
 static void test_config__all_of_the_catalogue_is_valid(void **state)

@@ -414,6 +414,8 @@ static void test_template__filters_are_chained_from_left_to_right(void **state)
         { "{original_username:base64:lower}", "ab~", "ywj+" },
         { "{original_username:lower:quoted}", "O'N", "o\\'n" },
         { "{original_username:quoted:base64}", "'", "XCc=" },
+        { "{original_username:url}", "a b,\xc3\xa9;-_.~", "a%20b%2C%C3%A9%3B-_.~" },
+        { "{original_username:url:url}", "a,", "a%252C" },
     };
     const char *got;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -452,11 +454,12 @@ static void test_template__unknown_filters_are_refused(void **state)
     struct err err;
     expect_bad(TEMPLATE_URL, "/{user_id:sha265}",
                "{user_id:sha265}: there is no filter \"sha265\"; did you mean sha256?");
+    expect_bad(TEMPLATE_TEXT, "{user_id:lower:rot13}",
+               "{user_id:rot13}: there is no filter \"rot13\"; there are lower, md5, sha1, sha256, base64, "
+               "quoted, url");
     expect_bad(
-        TEMPLATE_TEXT, "{user_id:lower:rot13}",
-        "{user_id:rot13}: there is no filter \"rot13\"; there are lower, md5, sha1, sha256, base64, quoted");
-    expect_bad(TEMPLATE_TEXT, "{user_id:}",
-               "{user_id:}: there is no filter \"\"; there are lower, md5, sha1, sha256, base64, quoted");
+        TEMPLATE_TEXT, "{user_id:}",
+        "{user_id:}: there is no filter \"\"; there are lower, md5, sha1, sha256, base64, quoted, url");
     expect_bad(TEMPLATE_TEXT, "{user_id:md5:md5:md5:md5:md5:md5:md5:md5:md5}",
                "{user_id}: more than 8 filters");
     template_begin(&m, &arena, TEMPLATE_JSON);

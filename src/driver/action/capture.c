@@ -3,6 +3,9 @@
  * What a step of an http action takes out of the answer, for the steps after it; pure. The value comes from
  * outside and is personal data: it is bounded, is one line of text, and stands in no error.
  *
+ * A part of a pointer can be *: the first entry of a list or a map, for services whose maps have numbers of
+ * their own as keys.
+ *
  * The hard idea is what counts as "not there", which may mean that the service never had this person: a list
  * that is empty, null, or a map without such a key. Once the person was found in a list, no part may be
  * missing; and an answer in another form than the pointer says, or with errors of its own, tells nothing
@@ -21,28 +24,43 @@ static bool is_index(const char *part)
     return digits > 0 && (part[digits] == '/' || !part[digits]);
 }
 
+static bool is_star(const char *part)
+{
+    return part[0] == '*' && (part[1] == '/' || !part[1]);
+}
+
+/* One part of a pointer further, which begins at its slash; NULL: nothing is there. */
+static const struct json *step_into(struct arena *scratch, const struct json *at, const char *part)
+{
+    size_t len = 1 + strcspn(part + 1, "/");
+    if (is_star(part + 1))
+        return at->kind == JSON_LIST || at->kind == JSON_MAP ? at->first : NULL;
+    return json_find(at, arena_strndup(scratch, part, len));
+}
+
+static const struct json *find(struct arena *scratch, const struct json *at, const char *pointer)
+{
+    for (; at && *pointer == '/'; pointer += 1 + strcspn(pointer + 1, "/"))
+        at = step_into(scratch, at, pointer);
+    return at;
+}
+
 /* Nothing stands where the pointer leads. Is it built so that there could have been something? */
 static bool could_be_there(struct arena *scratch, const struct json *answer, const char *pointer)
 {
-    const char *end = pointer;
-    const struct json *inner = answer;
+    const struct json *inner = answer, *child;
     if (answer->kind == JSON_NULL_KIND || answer_has_errors(answer))
         return false;
-    while (*end == '/') {
-        const char *next = end + 1 + strcspn(end + 1, "/");
-        const struct json *child =
-            json_find(answer, arena_strndup(scratch, pointer, (size_t)(next - pointer)));
-        if (!child)
-            break;
-        if (inner->kind == JSON_LIST)
+    for (; *pointer == '/' && (child = step_into(scratch, inner, pointer));
+         pointer += 1 + strcspn(pointer + 1, "/")) {
+        if (inner->kind == JSON_LIST || is_star(pointer + 1))
             return false;
         inner = child;
-        end = next;
     }
     switch (inner->kind) {
     case JSON_NULL_KIND: return true;
-    case JSON_LIST: return is_index(end + 1);
-    case JSON_MAP: return strchr(end + 1, '/') == NULL;
+    case JSON_LIST: return is_index(pointer + 1) || is_star(pointer + 1);
+    case JSON_MAP: return is_star(pointer + 1) || strchr(pointer + 1, '/') == NULL;
     case JSON_BOOL:
     case JSON_INT:
     case JSON_BIG:
@@ -94,7 +112,7 @@ enum captured capture_values(struct arena *a, const struct http_step_conf *step,
     for (size_t i = 0; all < CAPTURED_STRANGE && i < step->n_captures; i++) {
         struct err worse;
         const struct capture_conf *conf = &step->captures[i];
-        const struct json *found = json_find(json, conf->pointer);
+        const struct json *found = find(&scratch, json, conf->pointer);
         enum captured one;
         if (found && found->kind != JSON_NULL_KIND) {
             one = take(a, conf, found, &values[step->first_capture + i], &worse);
