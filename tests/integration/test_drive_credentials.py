@@ -2,10 +2,13 @@
 """The driver's credentials at services: OAuth2 with renewal, bearer, basic."""
 import base64
 import json
+import os
+import re
 import threading
 import urllib.parse
 
 import pytest
+import yaml
 
 from site_under_test import wait_for
 
@@ -136,6 +139,52 @@ def test_wrong_credentials_are_said_once_and_cost_nobody(erasing):
     assert SECRET not in done.err
     guard.grant = 200
     assert erasing.drive_all()["completed"] == 5
+
+
+def auth0(call, form):
+    """It refuses without an audience, and for an API that it does not know."""
+    if (form.get("client_id"), form.get("client_secret")) != ("exampleclientid", "secret-of-auth0"):
+        return 401, {"error": "access_denied", "error_description": "Unauthorized"}
+    if form.get("audience") != "https://app.example.com/api":
+        return 403, {"error": "access_denied", "error_description": "Service not enabled within domain: " + form.get("audience", "")}
+    return 200, {"access_token": "of-auth0", "token_type": "Bearer", "expires_in": 86400}
+
+
+def keycloak(call, form):
+    expected = "Basic " + base64.b64encode(b"lethe:secret-of-keycloak").decode()
+    if call.headers.get("Authorization") != expected:
+        return 401, {"error": "unauthorized_client", "error_description": "Invalid client or Invalid client credentials"}
+    if form.get("scope") != "shop":
+        return 400, {"error": "invalid_scope", "error_description": "Invalid scopes"}
+    return 200, {"access_token": "of-keycloak", "token_type": "Bearer", "expires_in": 300, "refresh_expires_in": 0,
+                 "not-before-policy": 0, "scope": "shop"}
+
+
+@pytest.mark.parametrize("name, issuer, path", [
+    ("app", auth0, "/oauth/token"), ("shop", keycloak, "/realms/example/protocol/openid-connect/token")])
+def test_the_documented_tokens_of_auth0_and_keycloak(site, make_service, name, issuer, path):
+    """As they stand in docs/config.md, with the addresses of the scripted servers."""
+    def script(call):
+        if call.path == path:
+            form = dict(urllib.parse.parse_qsl(call.raw.decode()))
+            assert form["grant_type"] == "client_credentials"
+            return issuer(call, form)
+        return 204 if call.headers.get("Authorization") == "Bearer of-" + issuer.__name__ else 401
+
+    with open(os.path.join(os.path.dirname(__file__), "..", "..", "docs", "config.md"), encoding="utf-8") as f:
+        block = yaml.safe_load(re.search(r"Tokens of Auth0 and of Keycloak:\n\n```yaml\n(.*?)```", f.read(), re.S)[1])
+    service = make_service(script=script)
+    conf = block["services"][name]
+    for key, holder in (("url", conf), ("token_url", conf["oauth2"])):
+        holder[key] = re.sub(r"https://[^/]+", service.url, holder[key])
+    secret = site.folder / conf["oauth2"]["client_secret_file"]
+    secret.write_text("secret-of-" + issuer.__name__)
+    secret.chmod(0o600)
+    site.configure(services={name: conf})
+    site.stage("ERASING", "ERASED", http={"service": name, "post": "/erase", "json": {"username": "{original_username}"}}, retry="none")
+    site.request("ada")
+    assert site.drive_all()["completed"] == 1
+    assert [call.path for call in service.calls] == [path, "/erase"]
 
 
 def test_a_refusal_for_another_reason_is_told_in_its_own_words(erasing):
