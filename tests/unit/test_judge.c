@@ -127,6 +127,8 @@ static void test_judge__a_success_may_say_it_in_words(void **state)
     expect(judged(&http, 200, NULL, "<erased/>", &why), VERDICT_DONE, false, 200);
     expect(judged(&http, 200, "text/html", "<br>", &why), VERDICT_AGAIN, true, 200);
     assert_string_equal(why.text, "a web page came in place of an answer");
+    expect(judged(&http, 200, "text/html", "Please <a href=/login>sign in</a>", &why), VERDICT_AGAIN, true,
+           200);
     expect(judged(&http, 200, "application/json", "{\"er", &why), VERDICT_AGAIN, true, 200);
     expect(judged(&any, 200, "text/html", "<br>", &why), VERDICT_DONE, false, 200);
 }
@@ -317,6 +319,10 @@ static void test_judge__a_web_page_is_no_answer(void **state)
     assert_int_equal(form_of("application/json", "\xEF\xBB\xBF \r\n\t<HTML lang=en>"), ANSWER_PAGE);
     assert_int_equal(form_of("text/html; charset=utf-8", "<br /><b>Fatal error</b>"), ANSWER_PAGE);
     assert_int_equal(form_of("TEXT/HTML", " <head>"), ANSWER_PAGE);
+    assert_int_equal(form_of("text/html", "Welcome!\n<form action=/login>"), ANSWER_PAGE);
+    assert_int_equal(form_of("text/html", "Warning: no database</p>"), ANSWER_PAGE);
+    assert_int_equal(form_of("text/html", "moved <!-- to -->"), ANSWER_PAGE);
+    assert_int_equal(form_of("text/html", "1 < 2 <"), ANSWER_TEXT);
     assert_int_equal(form_of("application/xhtml+xml", "<?xml version='1.0'?><html/>"), ANSWER_PAGE);
     assert_int_equal(form_of("text/html", ""), ANSWER_EMPTY);
     assert_int_equal(form_of("text/html; charset=utf-8", "OK"), ANSWER_TEXT);

@@ -10,6 +10,7 @@
  */
 #include "driver/action/action.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -71,9 +72,19 @@ static size_t prolog(const char *text, size_t len)
     return n;
 }
 
+/* Does an element or a comment begin somewhere in the text? "a < b" is none. */
+static bool has_markup(const char *text, size_t len)
+{
+    for (size_t i = 0; i + 1 < len; i++)
+        if (text[i] == '<' &&
+            (text[i + 1] == '/' || text[i + 1] == '!' || isalpha((unsigned char)text[i + 1])))
+            return true;
+    return false;
+}
+
 /* A page for people: a portal on the way asks them to sign in with status 200, or says that the service is
- * under maintenance. It is recognised by its beginning, because many services call an empty answer or a
- * single word text/html. */
+ * under maintenance. Its beginning tells whatever it is called. The name text/html alone does not: many
+ * services call an empty answer or a single word so. */
 static bool is_web_page(const char *content_type, const char *text, size_t len)
 {
     static const char *const elements[] = { "<!doctype", "<html", "<head", "<title", "<meta",
@@ -87,7 +98,7 @@ static bool is_web_page(const char *content_type, const char *text, size_t len)
             return true;
     }
     bool is_html = is_type(content_type, "text/html") || is_type(content_type, "application/xhtml+xml");
-    return is_html && len > 0 && text[0] == '<';
+    return is_html && has_markup(text, len);
 }
 
 /* A page that nobody asked for in this form: packed, or in UTF-16. */
