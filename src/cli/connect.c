@@ -17,7 +17,7 @@ try {
     pthread_t thread;
     bool has_thread;
     struct arena arena;
-    const char *did; /* in the arena, as is what failed in err */
+    struct reach reached; /* its text is in the arena */
     enum rc rc;
     struct err err;
 };
@@ -25,7 +25,7 @@ try {
 static void *reach(void *arg)
 {
     struct try *try = arg;
-    try->rc = driver_reach(try->world, try->service, try->mail, &try->arena, &try->did, &try->err);
+    try->rc = driver_reach(try->world, try->service, try->mail, &try->arena, &try->reached, &try->err);
     return NULL;
 }
 
@@ -50,7 +50,7 @@ static void end(struct cli *cli, struct try *try, struct reached *reached)
     }
     if (!cli_flag(cli, "json")) {
         printf("%s: %s%s\n", one->name, one->why_not ? "" : "ok, ",
-               print_harmless(&cli->arena, one->why_not ? one->why_not : try->did));
+               print_harmless(&cli->arena, one->why_not ? one->why_not : try->reached.did));
         fflush(stdout);
     }
     arena_free(&try->arena);

@@ -350,14 +350,16 @@ static const char *remedy_of(const struct service_conf *service, const struct ma
 static bool examine_service(struct doctor *d)
 {
     struct err err;
-    const char *did = "";
+    struct reach reached;
     const struct service_conf *service = d->service;
     struct diagnosis told = { .check = "service", .about = service->name };
-    bool failed = driver_reach(d->e->world, service, d->mail, &d->arena, &did, &err) != RC_OK;
+    bool failed = driver_reach(d->e->world, service, d->mail, &d->arena, &reached, &err) != RC_OK;
     told.level = failed ? DIAGNOSIS_RED : DIAGNOSIS_GOOD;
-    told.what = failed ? err.text : did;
+    told.what = failed ? err.text : reached.did;
     told.remedy = failed ? remedy_of(service, d->mail, err.text) : NULL;
     tell(d->e, told);
+    if (reached.certificate_ends_at)
+        driver_examine_certificate(d->e, "certificate", service->name, reached.certificate_ends_at);
     if (d->mail || failed || !service->url)
         return !failed;
     d->is_silent = !look_at(d->e, d->runtime.client, service->url, &service->channel, service->name);

@@ -112,11 +112,15 @@ enum rc driver_end(struct driver *d, struct driver_summary *out, struct err *err
  * says so. */
 enum rc driver_probe(const struct driver_conf *conf, struct err *err) MUST_CHECK;
 
+struct reach {
+    const char *did;             /* what has worked, in words */
+    int64_t certificate_ends_at; /* of a mail server, us since 1970; 0: not known */
+};
+
 /* Reaches a service, or the mail server, as far as is possible without doing anything: connects (TLS
- * included), asks for a token, logs in, opens the database. *did: what has worked, in words. Waits.
- * RC_UNAVAILABLE. */
+ * included), asks for a token, logs in, opens the database. Waits. RC_UNAVAILABLE. */
 enum rc driver_reach(const struct world *world, const struct service_conf *service,
-                     const struct mail_conf *mail, struct arena *a, const char **did,
+                     const struct mail_conf *mail, struct arena *a, struct reach *out,
                      struct err *err) MUST_CHECK;
 
 /* ---- doctor.c: what would keep people from being retired, found out without touching one ---- */

@@ -56,7 +56,7 @@ static enum rc open_database(struct tools *tools, const struct service_conf *ser
     return rc || !opening.error ? rc : err_set(err, RC_UNAVAILABLE, "%s", opening.error);
 }
 
-static enum rc log_in(const struct mail_conf *mail, const char **did, struct err *err)
+static enum rc log_in(const struct mail_conf *mail, struct reach *out, struct err *err)
 {
     const struct smtp_server server = {
         .url = mail->service.url,
@@ -65,8 +65,8 @@ static enum rc log_in(const struct mail_conf *mail, const char **did, struct err
         .channel = mail->service.channel,
         .tls = mail->starttls,
     };
-    *did = server.user ? "logged in" : "connected";
-    return smtp_log_in(&server, REACH_TIMEOUT, err);
+    out->did = server.user ? "logged in" : "connected";
+    return smtp_log_in(&server, REACH_TIMEOUT, &out->certificate_ends_at, err);
 }
 
 static enum rc reach(struct tools *tools, const struct service_conf *service, struct arena *a,
@@ -85,10 +85,11 @@ static enum rc reach(struct tools *tools, const struct service_conf *service, st
 }
 
 enum rc driver_reach(const struct world *world, const struct service_conf *service,
-                     const struct mail_conf *mail, struct arena *a, const char **did, struct err *err)
+                     const struct mail_conf *mail, struct arena *a, struct reach *out, struct err *err)
 {
+    *out = (struct reach){ .did = "" };
     if (mail)
-        return log_in(mail, did, err);
+        return log_in(mail, out, err);
     struct runtime runtime = { .world = world };
     struct tools tools;
     const struct http_client_conf conf = { .world = world,
@@ -99,7 +100,7 @@ enum rc driver_reach(const struct world *world, const struct service_conf *servi
         return rc;
     rc = tools_open(&tools, &runtime, NULL, err);
     if (!rc) {
-        rc = reach(&tools, service, a, did, err);
+        rc = reach(&tools, service, a, &out->did, err);
         tools_close(&tools);
     }
     http_client_close(&runtime.client);

@@ -586,21 +586,27 @@ static int64_t read_date(const char *text)
     return at > 0 ? at * CLOCK_S : 0;
 }
 
-/* The chain begins with the certificate of the server itself. */
-static void read_peer(const struct transfer *t, struct http_peer *peer)
+/* The chain begins with the certificate of the server itself. 0: there is none. */
+static int64_t read_certificate_end(CURL *easy)
 {
     static const char ends[] = "Expire date:";
-    struct curl_header *date;
     const struct curl_certinfo *chain = NULL;
-    *peer = (struct http_peer){ 0 };
-    if (curl_easy_header(t->easy, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK)
-        peer->date_at = read_date(date->value);
-    curl_easy_getinfo(t->easy, CURLINFO_CERTINFO, &chain);
+    int64_t ends_at = 0;
+    curl_easy_getinfo(easy, CURLINFO_CERTINFO, &chain);
     if (!chain || chain->num_of_certs == 0)
-        return;
+        return 0;
     for (const struct curl_slist *line = chain->certinfo[0]; line; line = line->next)
         if (strncmp(line->data, ends, sizeof(ends) - 1) == 0)
-            peer->certificate_ends_at = read_date(line->data + sizeof(ends) - 1);
+            ends_at = read_date(line->data + sizeof(ends) - 1);
+    return ends_at;
+}
+
+static void read_peer(const struct transfer *t, struct http_peer *peer)
+{
+    struct curl_header *date;
+    *peer = (struct http_peer){ .certificate_ends_at = read_certificate_end(t->easy) };
+    if (curl_easy_header(t->easy, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK)
+        peer->date_at = read_date(date->value);
 }
 
 /* Of several wishes (of a service and of a proxy before it) the longest counts. */
@@ -837,13 +843,16 @@ void *http_easy(void)
     return easy;
 }
 
-enum rc http_try(void *easy, int64_t timeout_us, struct err *err)
+enum rc http_try(void *easy, int64_t timeout_us, int64_t *certificate_ends_at, struct err *err)
 {
     char words[CURL_ERROR_SIZE] = "";
+    curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_us / CLOCK_MS));
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, words);
     CURLcode code = curl_easy_perform(easy);
+    if (certificate_ends_at)
+        *certificate_ends_at = read_certificate_end(easy);
     curl_easy_cleanup(easy);
     if (code == CURLE_OK)
         return RC_OK;
@@ -857,7 +866,7 @@ enum rc http_connect(const char *url, const struct channel *channel, int64_t tim
     http_set_channel(easy, channel, url, &connect_to);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
-    enum rc rc = http_try(easy, timeout_us, err);
+    enum rc rc = http_try(easy, timeout_us, NULL, err);
     curl_slist_free_all(connect_to);
     return rc;
 }

@@ -19,7 +19,7 @@ void http_init_curl(void);
 /* A new CURL handle, and what it says done once, which frees it. RC_UNAVAILABLE: why not, in libcurl's words.
  */
 void *http_easy(void);
-enum rc http_try(void *easy, int64_t timeout_us, struct err *err) MUST_CHECK;
+enum rc http_try(void *easy, int64_t timeout_us, int64_t *certificate_ends_at, struct err *err) MUST_CHECK;
 
 /* ---- channel.c: TLS and proxies of libcurl's handles ---- */
 

@@ -426,14 +426,15 @@ static size_t drop(char *data, size_t size, size_t n, void *arg)
 }
 
 /* The command stands in the place of an e-mail. */
-enum rc smtp_log_in(const struct smtp_server *server, int64_t timeout_us, struct err *err)
+enum rc smtp_log_in(const struct smtp_server *server, int64_t timeout_us, int64_t *certificate_ends_at,
+                    struct err *err)
 {
     struct curl_slist *connect_to = NULL;
     CURL *easy = http_easy();
     set_server(easy, server, &connect_to);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "QUIT");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
-    enum rc rc = http_try(easy, timeout_us, err);
+    enum rc rc = http_try(easy, timeout_us, certificate_ends_at, err);
     curl_slist_free_all(connect_to);
     return rc;
 }

@@ -103,7 +103,9 @@ static inline void smtp_look(struct smtp_client *client)
     client->transport->look(client);
 }
 
-/* Connects, begins TLS, logs in and says goodbye; no e-mail is sent. Waits. RC_UNAVAILABLE. */
-enum rc smtp_log_in(const struct smtp_server *server, int64_t timeout_us, struct err *err) MUST_CHECK;
+/* Connects, begins TLS, logs in and says goodbye; no e-mail is sent. *certificate_ends_at: of the server, us
+ * since 1970; 0: it showed none. Waits. RC_UNAVAILABLE. */
+enum rc smtp_log_in(const struct smtp_server *server, int64_t timeout_us, int64_t *certificate_ends_at,
+                    struct err *err) MUST_CHECK;
 
 #endif

@@ -208,6 +208,14 @@ def test_a_certificate_that_ends_soon_is_seen_by_way_of_the_service_s_own_author
     assert found["clock", "desk"][0] == "good"
 
 
+def test_the_certificate_of_the_mail_server_is_seen(house, make_office):
+    office = make_office(folder=house.folder)
+    house.configure(mail={"server": f"smtp://127.0.0.1:{office.port}", "from": "lethe@example.com", "tls": {"ca_file": "cert.pem"}})
+    found = checks(house)
+    assert found["service", "mail"][:2] == ("good", "connected")
+    assert found["certificate", "mail"][0] == "warning" and "Renew" in found["certificate", "mail"][2]
+
+
 def test_services_are_examined_at_once_and_told_in_the_order_of_the_file(house, make_service):
     """Each gives its token only when all three are being asked for one."""
     all_ask = threading.Barrier(3, timeout=5)
