@@ -2,6 +2,7 @@
 """The driver file of Open edX, unchanged: an LMS without leases is driven, and every step of it may fail. What Lethe knows of it
 stands in its data directory."""
 import json
+import random
 import re
 import signal
 import threading
@@ -484,6 +485,30 @@ def test_a_command_that_has_the_server_ends(driver, lms):
     lms.add("cyd")
     wait_for(lambda: lms.states_of_all() == {"ada": "COMPLETE", "bob": "COMPLETE", "cyd": "COMPLETE"})
     assert driver.kill(second, signal.SIGTERM) == 0
+
+
+def test_two_drivers_of_one_file_that_are_killed_at_random(driver, lms):
+    """One of them has the server inside. Replies are lost, too; each stage is called for under one key, and all people go the whole
+    way, state by state."""
+    dice = random.Random(1)
+    for row in driver.config["retirement_pipeline"]:
+        row.append({"timeout": "1s"})
+    driver.configure(driver={"poll": "100ms", "lease": "12s", "deaths_max": 50})
+    lms.add(*numbered(60))
+    lms.meddle = lambda kind, call: lms.LOSE if dice.random() < 0.03 else (500, b"") if dice.random() < 0.05 else None
+    running = [driver.start("drive") for _ in range(2)]
+    for _ in range(8):
+        moved = len(lms.moves)
+        wait_for(lambda: len(lms.moves) > moved + 10 or set(lms.states_of_all().values()) == {"COMPLETE"})
+        i = dice.randrange(2)
+        driver.kill(running[i])
+        running[i] = driver.start("drive")
+    wait_for(lambda: set(lms.states_of_all().values()) == {"COMPLETE"}, timeout=120)
+    assert all(lms.moves_of(name) == WAY for name in lms.rows)
+    keys = {}
+    for call in lms.calls:
+        keys.setdefault((call.username, call.path), set()).add(call.key)
+    assert len(keys) == 180 and all(len(of_stage) == 1 for of_stage in keys.values())
 
 
 # ---- exit codes ----
