@@ -122,8 +122,9 @@ struct header_conf {
 
 /* A value of a JSON answer, kept for the calls after this one. */
 struct capture_conf {
-    const char *name;    /* its name in their templates */
-    const char *pointer; /* its place in the answer, as in json_find */
+    const char *name;                     /* its name in their templates */
+    const char *pointer;                  /* its place in the answer, as in json_find */
+    const struct capture_conf *otherwise; /* where it is if it is not there, under the same name; or NULL */
 };
 
 /* What is asked of one part of a JSON answer. A null there is as if nothing was there. */

@@ -146,6 +146,7 @@ class Braze(Party):
 class Amplitude(Party):
     authorization = "Basic " + base64.b64encode(b"key-of-amplitude:secret-of-amplitude").decode()
     status = "done"
+    by_project = False  # the answer is a list
 
     def answer(self, call, path, query):
         if path != "/api/2/deletions/users":
@@ -158,8 +159,9 @@ class Amplitude(Party):
         assert (call.json.pop("ignore_invalid_ids"), call.json.pop("ignore_invalid_id")) == (True, "True"), "the names of two times"
         gone = [number for number in call.json.pop("user_ids") if self.people.pop(number, None) is not None]
         assert not call.json
-        return 200, {"day": "2026-11-30", "status": "staging", "amplitude_ids": [
+        noted = {"day": "2026-11-30", "status": "staging", "amplitude_ids": [
             {"amplitude_id": 12345, "requested_on_day": "2026-11-22", "requester": "lethe"} for _ in gone]}
+        return 200, ([noted | {"app": "67890"}] if gone else []) if self.by_project else noted
 
 
 class Salesforce(WithTokens):
@@ -611,7 +613,7 @@ def test_an_answer_in_another_form_is_never_complete(make_party, name):
     """Each answer to the first call for one person, with a status of success."""
     site = make_party(name, PARTIES[name][1](ADDRESS))
     site.config["services"][name]["breaker"] = "none"
-    strange = [body for body in STRANGE if name not in ("keycloak", "matomo") or body != []]  # nobody
+    strange = [body for body in STRANGE if name not in ("keycloak", "matomo", "amplitude") or body != []]  # nobody
     bodies = iter(strange)
     site.party.fault = lambda call: None if is_for_token(call) else (200, json.dumps(next(bodies)))
     site.serve()
@@ -639,6 +641,15 @@ def test_a_destination_that_segment_never_deletes_at_holds_nobody_up(make_party,
     ask(site)
     assert site.drive_all()["completed"] == 1, site.show("ada")
     assert "NOT_SUPPORTED" in site.recorded("ada", "SEGMENT_COMPLETE")["answer"]
+
+
+@pytest.mark.parametrize("people, outcome", [({"4711": []}, None), ({}, "nothing_to_erase")])
+def test_amplitude_may_answer_project_by_project(make_party, people, outcome):
+    site = make_party("amplitude", people)
+    site.party.by_project = True
+    ask(site)
+    assert site.drive_all()["completed"] == 1, site.show("ada")
+    assert site.recorded("ada", "AMPLITUDE_COMPLETE").get("outcome") == outcome
 
 
 def test_several_contacts_of_marketing_cloud_are_left_to_an_operator(make_party):

@@ -112,6 +112,35 @@ static void test_capture__nothing_is_concluded_from_another_form(void **state)
     expect("/id", "{\"error\":\"busy\"}", CAPTURED_STRANGE);
 }
 
+static void test_capture__an_answer_in_one_of_two_forms(void **state)
+{
+    static const struct {
+        const char *answer;
+        enum captured expected;
+        const char *value;
+    } cases[] = {
+        { "{\"day\":\"monday\"}", CAPTURED_ALL, "monday" },
+        { "[{\"day\":\"monday\"}]", CAPTURED_ALL, "monday" },
+        { "{}", CAPTURED_NOT_THERE, NULL },
+        { "[]", CAPTURED_NOT_THERE, NULL },
+        { "[{}]", CAPTURED_STRANGE, NULL },
+        { "{\"day\":{}}", CAPTURED_STRANGE, NULL },
+        { "{\"error\":\"busy\"}", CAPTURED_STRANGE, NULL },
+        { "\"monday\"", CAPTURED_STRANGE, NULL },
+    };
+    const struct capture_conf other = { .name = "day", .pointer = "/0/day" };
+    const struct capture_conf conf = { .name = "day", .pointer = "/day", .otherwise = &other };
+    const struct http_step_conf step = { .captures = &conf, .n_captures = 1 };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *value = NULL, *answer = cases[i].answer;
+        struct err err = { 0 };
+        assert_int_equal(capture_values(&arena, &step, answer, strlen(answer), &value, &err),
+                         cases[i].expected);
+        assert_true(!cases[i].value || strcmp(value, cases[i].value) == 0);
+        assert_true(cases[i].value || strncmp(err.text, "day: the answer has ", 20) == 0);
+    }
+}
+
 static void test_capture__values_that_are_none(void **state)
 {
     expect("/id", "{\"id\":1.5}", CAPTURED_STRANGE);
@@ -210,6 +239,7 @@ int main(void)
         cmocka_unit_test_teardown(test_capture__texts_and_whole_numbers, forget),
         cmocka_unit_test_teardown(test_capture__nobody_there, forget),
         cmocka_unit_test_teardown(test_capture__nothing_is_concluded_from_another_form, forget),
+        cmocka_unit_test_teardown(test_capture__an_answer_in_one_of_two_forms, forget),
         cmocka_unit_test_teardown(test_capture__values_that_are_none, forget),
         cmocka_unit_test_teardown(test_capture__values_that_cannot_be_used, forget),
         cmocka_unit_test_teardown(test_capture__bounded, forget),

@@ -12,9 +12,41 @@
 #include "base/text.h"
 #include "config/config_int.h"
 
-enum { ROUNDS_MAX = 1000, POINTER_MAX = 500, STATUS_OK = 200 };
+enum { ROUNDS_MAX = 1000, POINTER_MAX = 500, POINTERS_MAX = 4, STATUS_OK = 200 };
 
 /* ---- what is captured ---- */
+
+static enum rc read_pointer(const struct yaml *at, const char **out, struct err *err)
+{
+    enum rc rc = yaml_text(at, "a JSON pointer like /results/0/id", out, err);
+    const char *fault = rc ? NULL : json_pointer_fault(*out);
+    if (fault)
+        return yaml_value_error(at, err, "%s", fault);
+    if (!rc && strlen(*out) > POINTER_MAX)
+        return yaml_value_error(at, err, "it has more than %d bytes", POINTER_MAX);
+    return rc;
+}
+
+/* One pointer, or a list of those of which one leads somewhere. */
+static enum rc read_pointers(struct reading *r, const struct yaml *at, struct capture_conf *out,
+                             struct err *err)
+{
+    out->name = at->key;
+    if (at->kind != YAML_LIST)
+        return read_pointer(at, &out->pointer, err);
+    enum rc rc = yaml_want_count(at, "pointers", 1, POINTERS_MAX, err);
+    if (rc)
+        return rc;
+    struct capture_conf *all = arena_array(r->arena, at->count, sizeof(all[0]));
+    size_t n = 0;
+    for (const struct yaml *child = at->first; child; child = child->next, n++) {
+        all[n].name = at->key;
+        all[n].otherwise = child->next ? &all[n + 1] : NULL;
+        reading_go_on(r, child, read_pointer(child, &all[n].pointer, err), &rc, err);
+    }
+    *out = all[0];
+    return rc;
+}
 
 static enum rc read_capture(struct reading *r, const struct yaml *at, struct capture_conf *out,
                             struct err *err)
@@ -34,14 +66,7 @@ static enum rc read_capture(struct reading *r, const struct yaml *at, struct cap
                       &all, err);
     else if (template_knows(&m, at->key))
         reading_go_on(r, at, yaml_key_error(at, err, "{%s} exists already", at->key), &all, err);
-    enum rc rc = yaml_text(at, "a JSON pointer like /results/0/id", &out->pointer, err);
-    const char *fault = rc ? NULL : json_pointer_fault(out->pointer);
-    if (fault)
-        rc = yaml_value_error(at, err, "%s", fault);
-    else if (!rc && strlen(out->pointer) > POINTER_MAX)
-        rc = yaml_value_error(at, err, "it has more than %d bytes", POINTER_MAX);
-    reading_go_on(r, at, rc, &all, err);
-    out->name = at->key;
+    reading_go_on(r, at, read_pointers(r, at, out, err), &all, err);
     return all;
 }
 
@@ -114,7 +139,7 @@ static enum rc read_captures(struct reading *r, const struct setting *s, const s
 
 static const struct setting step_settings[] = {
     CALL_SETTINGS("the service that is called; default: the service of the action"),
-    { "capture", "map of text", read_captures, 0, NULL,
+    { "capture", "map of text, or of lists", read_captures, 0, NULL,
       "values of the answer for the steps after it: { name: JSON pointer }; these steps write {name}" },
     { "if_missing", "error or nothing_to_erase", setting_either, OF(missing_is_nothing), "error",
       "what it means when a value to capture is missing", .choices = "error|nothing_to_erase" },

@@ -208,5 +208,6 @@ void http_call_put_identity(const struct http_step_conf *step, struct buf *out)
         template_put_identity(step->headers[i].value, out);
     }
     for (size_t i = 0; i < step->n_captures; i++)
-        buf_printf(out, "%s %s;", step->captures[i].name, step->captures[i].pointer);
+        for (const struct capture_conf *conf = &step->captures[i]; conf; conf = conf->otherwise)
+            buf_printf(out, "%s %s;", conf->name, conf->pointer);
 }

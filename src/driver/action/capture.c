@@ -99,6 +99,22 @@ static enum captured take(struct arena *a, const struct capture_conf *conf, cons
     return take_text(conf, found->text, found->len, err);
 }
 
+/* At the first of its pointers where something stands. */
+static enum captured take_first(struct arena *a, struct arena *scratch, const struct capture_conf *conf,
+                                const struct json *answer, const char **out, struct err *err)
+{
+    enum captured missing = CAPTURED_STRANGE;
+    err_set(err, RC_INVALID, "%s: the answer has nothing at %s", conf->name, conf->pointer);
+    for (; conf; conf = conf->otherwise) {
+        const struct json *found = find(scratch, answer, conf->pointer);
+        if (found && found->kind != JSON_NULL_KIND)
+            return take(a, conf, found, out, err);
+        if (could_be_there(scratch, answer, conf->pointer))
+            missing = CAPTURED_NOT_THERE;
+    }
+    return missing;
+}
+
 enum captured capture_values(struct arena *a, const struct http_step_conf *step, const char *answer,
                              size_t len, const char **values, struct err *err)
 {
@@ -111,15 +127,8 @@ enum captured capture_values(struct arena *a, const struct http_step_conf *step,
     }
     for (size_t i = 0; all < CAPTURED_STRANGE && i < step->n_captures; i++) {
         struct err worse;
-        const struct capture_conf *conf = &step->captures[i];
-        const struct json *found = find(&scratch, json, conf->pointer);
-        enum captured one;
-        if (found && found->kind != JSON_NULL_KIND) {
-            one = take(a, conf, found, &values[step->first_capture + i], &worse);
-        } else {
-            err_set(&worse, RC_INVALID, "%s: the answer has nothing at %s", conf->name, conf->pointer);
-            one = could_be_there(&scratch, json, conf->pointer) ? CAPTURED_NOT_THERE : CAPTURED_STRANGE;
-        }
+        enum captured one =
+            take_first(a, &scratch, &step->captures[i], json, &values[step->first_capture + i], &worse);
         if (one > all)
             *err = worse;
         all = one > all ? one : all;
