@@ -533,11 +533,13 @@ size_t conn_window(const struct conn *conn)
 static void begin_window(struct conn *conn, size_t n)
 {
     conn->due = n + conn_window(conn);
-    set_late(conn, world_mono(conn->door->conf.world) + conn->door->conf.limits.answer_us);
+    int64_t at = world_mono(conn->door->conf.world) + conn->door->conf.limits.answer_us;
+    set_late(conn, at < conn->answer_ends_at ? at : conn->answer_ends_at);
 }
 
 void conn_answering(struct conn *conn)
 {
+    conn->answer_ends_at = world_mono(conn->door->conf.world) + conn->door->conf.limits.answer_longest_us;
     begin_window(conn, 0);
     atomic_store(&conn->phase, CONN_ANSWERING);
 }

@@ -29,10 +29,12 @@ enum {
     HTTP_BODY_MAX = 1024 * 1024,
     HTTP_ANSWER_MAX = 512 * 1024 * 1024,
     HTTP_ANSWERS_SHARE = 4,      /* all answers together have one part in so many of the memory */
+    HTTP_BODIES_SHARE = 16,      /* the same of all bodies of requests */
     HTTP_HEADER_DEADLINE_S = 10, /* absolute, from the connection or the last answer's end */
     HTTP_REQUEST_DEADLINE_S = 30,
     HTTP_ANSWER_WINDOW_S = 60,    /* a client reads its answer ... */
     HTTP_ANSWER_RATE = 64 * 1024, /* ... with so many bytes a second, over each window, or is cut */
+    HTTP_ANSWER_LONGEST_S = 1800, /* ... and to its end */
     HTTP_CLOSING_S = 5,           /* for answers that are going out while the server closes */
     HTTP_PARAMS_MAX = 4,          /* {name} parts of a path */
     HTTP_SOURCE_LEN = 46          /* bytes of an address's text, the NUL included */

@@ -96,6 +96,9 @@ void tap_close(const struct conn *conn);
 /* These bytes were read. Returns how many of them the library may have; 0: the stream has ended for it. */
 size_t tap_pass(int fd, const char *data, size_t len);
 void tap_end(int fd); /* no more will be read: the client has ended its side */
+/* Has the client ended its side, and is the request that is being answered the last one it has sent? For
+ * connections that tap_open() took; a TLS client that ends without a last word counts as well. */
+bool tap_is_last(const struct conn *conn);
 /* *function, a pointer to one: the function before which ours of this name stands. */
 void tap_original(const char *name, void *function);
 
@@ -113,12 +116,14 @@ void *tls_callback(void);                                   /* for MHD_OPTION_HT
 void tls_send(void *session, const char *data, size_t len); /* as much as goes at once */
 
 struct http_limits {
-    int64_t header_us;   /* absolute, from the connection or the last answer's end */
-    int64_t request_us;  /* the same, to the end of the body */
-    int64_t answer_us;   /* in which an answer goes out, or ... */
-    int64_t answer_rate; /* ... so many bytes of it a second, again and again */
-    int64_t closing_us;  /* for what is going out while the server closes, whatever the rate */
-    size_t answers_max;  /* bytes of all answers together, small ones not counted; 0: a share of the memory */
+    int64_t header_us;         /* absolute, from the connection or the last answer's end */
+    int64_t request_us;        /* the same, to the end of the body */
+    int64_t answer_us;         /* in which an answer goes out, or ... */
+    int64_t answer_rate;       /* ... so many bytes of it a second, again and again ... */
+    int64_t answer_longest_us; /* ... and all of it */
+    int64_t closing_us;        /* for what is going out while the server closes, whatever the rate */
+    size_t answers_max; /* bytes of all answers together, small ones not counted; 0: a share of the memory */
+    size_t bodies_max;  /* the same of the bodies of requests */
 };
 extern const struct http_limits http_default_limits;
 
@@ -152,6 +157,7 @@ struct conn {
     char peer[HTTP_SOURCE_LEN];
     int64_t since;             /* the connection's or the last answer's end, monotonic; the worker's alone */
     size_t due;                /* byte of the answer with which its deadline is put off; the worker's alone */
+    int64_t answer_ends_at;    /* monotonic: its deadline is not put off further; the worker's alone */
     atomic_int phase;          /* enum conn_phase */
     _Atomic int64_t late_at;   /* monotonic, set before the phase that it is for; means nothing while BUSY */
     struct conn *next, **link; /* in the door's table */

@@ -82,7 +82,7 @@ struct http_server {
     struct worker *workers;
     unsigned n_workers; /* with the one of the Unix socket, which is the last */
     int64_t closing_us;
-    struct buf_budget answers;
+    struct buf_budget answers, bodies;
     atomic_bool closing;
 };
 
@@ -97,6 +97,7 @@ const struct http_limits http_default_limits = {
     .request_us = HTTP_REQUEST_DEADLINE_S * CLOCK_S,
     .answer_us = HTTP_ANSWER_WINDOW_S * CLOCK_S,
     .answer_rate = HTTP_ANSWER_RATE,
+    .answer_longest_us = HTTP_ANSWER_LONGEST_S * CLOCK_S,
     .closing_us = HTTP_CLOSING_S * CLOCK_S,
 };
 
@@ -123,6 +124,7 @@ static struct transfer *transfer_new(struct worker *worker)
         x = XNEW(struct transfer);
         x->worker = worker;
         buf_init(&x->body, HTTP_BODY_MAX);
+        x->body.budget = &worker->server->bodies;
         struct buf_budget *answers = &worker->server->answers;
         buf_init(&x->req.answer, answers->max < HTTP_ANSWER_MAX ? answers->max : HTTP_ANSWER_MAX);
         x->req.answer.budget = answers;
@@ -246,8 +248,9 @@ static struct MHD_Response *make_response(struct transfer *x)
     MHD_add_response_header(response, "X-Request-Id", req->id);
     if (req->extra_name)
         MHD_add_response_header(response, req->extra_name, req->extra_value);
-    /* After a malformed request it is not known where the next one begins. */
-    if (x->wrong || atomic_load(&x->worker->server->closing))
+    /* After a malformed request it is not known where the next one begins. The library does not notice that a
+     * client ends its side together with its request, and would wait for another one until that is late. */
+    if (x->wrong || atomic_load(&x->worker->server->closing) || tap_is_last(x->conn))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     return response;
 }
@@ -428,6 +431,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         set_wrong(x, 413, "the body is too large");
     if (!x->wrong)
         buf_add(&x->body, data, n);
+    if (x->body.starved) {
+        set_wrong(x, 503, "large requests of others use up the memory for requests: repeat it later");
+        wipe(&x->body);
+    }
     /* An endless body is cut off: the library cannot answer in the middle of one. */
     return x->req.body_len <= SWALLOW_MAX ? MHD_YES : MHD_NO;
 }
@@ -594,6 +601,7 @@ enum rc http_server_open_with(const struct http_server_conf *conf, const struct 
     server->closing_us = limits->closing_us;
     server->answers.max =
         limits->answers_max ? limits->answers_max : memory_of_process() / HTTP_ANSWERS_SHARE;
+    server->bodies.max = limits->bodies_max ? limits->bodies_max : memory_of_process() / HTTP_BODIES_SHARE;
     /* Enough for all connections, and one for each processor if there are so many connections. */
     unsigned connections = conf->max_connections;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);

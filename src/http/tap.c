@@ -80,21 +80,36 @@ void tap_original(const char *name, void *function)
     memcpy(function, &found, sizeof(found)); /* POSIX has it so */
 }
 
-/* The name and the types are those of <sys/socket.h>. */
-__attribute__((visibility("default"))) ssize_t recv(int fd, void *data, size_t len, int flags)
+static ssize_t receive(int fd, void *data, size_t len, int flags)
 {
     static _Thread_local ssize_t (*original)(int, void *, size_t, int);
     if (!original)
         tap_original("recv", &original);
-    ssize_t n = original(fd, data, len, flags);
+    return original(fd, data, len, flags);
+}
+
+static bool has_ended(int fd)
+{
+    char next;
+    return receive(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+bool tap_is_last(const struct conn *conn)
+{
+    const struct framing *framing = &conn->framing;
+    return framing->messages == conn->n_over + 1 && !framing_is_within(framing) && has_ended(conn->fd);
+}
+
+/* The name and the types are those of <sys/socket.h>. */
+__attribute__((visibility("default"))) ssize_t recv(int fd, void *data, size_t len, int flags)
+{
+    ssize_t n = receive(fd, data, len, flags);
     const struct conn *conn = n >= 0 && len > 0 ? find(fd) : NULL;
     if (!conn || conn->session)
         return n;
     ssize_t passed = n > 0 ? (ssize_t)tap_pass(fd, data, (size_t)n) : 0;
     /* The library takes a short read for all that there is, and would not look for the end behind it. */
-    char next;
-    if (n == 0 || ((size_t)n < len && framing_is_within(&conn->framing) &&
-                   original(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0))
+    if (n == 0 || ((size_t)n < len && framing_is_within(&conn->framing) && has_ended(fd)))
         tap_end(fd);
     return passed;
 }

@@ -855,6 +855,26 @@ static void test_http_server__half_a_request_of_a_half_closed_connection_is_refu
     }
 }
 
+/* The clock stands still: no deadline ends them. */
+static void test_http_server__a_half_closed_connection_ends_with_its_last_answer(void **state)
+{
+    static const char post[] = "POST /fine HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+    open_house();
+    for (int i = 0; i < 20; i++) {
+        int fd = dial();
+        say(fd, i % 2 ? "GET /fine HTTP/1.1\r\nHost: x\r\n\r\n" : post);
+        shutdown(fd, SHUT_WR);
+        assert_int_equal(hear(fd).status, 200);
+        assert_closed(fd);
+        fd = dial();
+        say(fd, "GET /fine HTTP/1.1\r\nHost: x\r\n\r\nGET /fine HTTP/1.1\r\nHost: x\r\n\r\n");
+        shutdown(fd, SHUT_WR);
+        assert_int_equal(hear(fd).status, 200);
+        assert_int_equal(hear(fd).status, 200);
+        assert_closed(fd);
+    }
+}
+
 /* A connection; this test is its worker, and the door neither listens nor runs. */
 static struct conn *begin_conn(struct door **door)
 {
@@ -907,6 +927,7 @@ static void test_http_server__a_deadline_is_put_off_for_a_window_of_the_answer(v
     struct door *door;
     house.limits.answer_rate = 1000;
     house.limits.answer_us = 60 * CLOCK_S;
+    house.limits.answer_longest_us = 150 * CLOCK_S;
     struct conn *conn = begin_conn(&door);
     assert_int_equal(conn_window(conn), 60000);
     assert_true(conn_reading(conn) && conn_busy(conn));
@@ -923,6 +944,9 @@ static void test_http_server__a_deadline_is_put_off_for_a_window_of_the_answer(v
     assert_int_equal(atomic_load(&conn->late_at), first + 50 * CLOCK_S);
     conn_sent(conn, 130000);
     assert_int_equal(atomic_load(&conn->late_at), first + 80 * CLOCK_S);
+    atomic_fetch_add(&house.mono, 20 * CLOCK_S);
+    conn_sent(conn, 190000);
+    assert_int_equal(atomic_load(&conn->late_at), first + 90 * CLOCK_S); /* of the answer as a whole */
     free(conn);
     door_close(&door);
 }
@@ -982,6 +1006,47 @@ static void test_http_server__large_answers_share_the_memory_for_them(void **sta
     for (int i = 0; i < 1000 && status == 503; i++) /* until the server has noticed */
         status = ask("GET /big HTTP/1.1\r\nHost: x\r\n\r\n").status;
     assert_int_equal(status, 200);
+}
+
+enum { LARGE_BODY = 512 * 1024 };
+
+/* A request that lacks the last byte of its body. */
+static int begin_large(void)
+{
+    char *body = xcalloc(1, LARGE_BODY);
+    int fd = dial();
+    memset(body, 'x', LARGE_BODY - 1);
+    say(fd, "POST /fine HTTP/1.1\r\nHost: x\r\nContent-Length: 524288\r\n\r\n");
+    say(fd, body);
+    free(body);
+    return fd;
+}
+
+static unsigned end_large(int fd)
+{
+    say(fd, "x");
+    unsigned status = hear(fd).status;
+    close(fd);
+    return status;
+}
+
+static void test_http_server__large_requests_share_the_memory_for_them(void **state)
+{
+    unsigned n_fine = 0, n_refused = 0;
+    house.limits.bodies_max = 2 * LARGE_BODY;
+    open_house();
+    int fds[4];
+    for (size_t i = 0; i < 4; i++)
+        fds[i] = begin_large();
+    assert_served(); /* a small one always goes */
+    for (size_t i = 0; i < 4; i++) {
+        unsigned status = end_large(fds[i]);
+        n_fine += status == 200;
+        n_refused += status == 503;
+    }
+    assert_int_equal(n_fine + n_refused, 4);
+    assert_true(n_refused >= 1);
+    assert_int_equal(end_large(begin_large()), 200); /* what they had was given back */
 }
 
 static void test_http_server__a_slow_answer_is_not_late(void **state)
@@ -1617,12 +1682,14 @@ int main(void)
         TEST(slow_bodies_are_cut_at_the_deadline),
         TEST(an_idle_connection_is_closed_without_a_word),
         TEST(half_a_request_of_a_half_closed_connection_is_refused),
+        TEST(a_half_closed_connection_ends_with_its_last_answer),
         TEST(a_connection_that_was_cut_stays_cut),
         TEST(only_an_answer_makes_a_connection_idle),
         TEST(a_deadline_is_put_off_for_a_window_of_the_answer),
         TEST(who_does_not_read_is_cut),
         TEST(who_reads_slowly_gets_all),
         TEST(large_answers_share_the_memory_for_them),
+        TEST(large_requests_share_the_memory_for_them),
         TEST(a_slow_answer_is_not_late),
         TEST(many_answers_come_from_other_threads),
         TEST(headers_are_for_the_worker_alone),
