@@ -665,6 +665,7 @@ def test_what_matomo_refuses_with_200_is_an_error_with_its_words(make_party, cal
     site.party.fault = lambda made: site.party.unknown() if call in made.path else None
     ask(site)
     assert site.drive_all()["errored"] == 1 and len(site.party.people) == 3
+    assert call in site.service_calls[-1].path and len(site.service_calls) <= 2, "no further round"
     assert "requires 'admin' access" in site.recorded("ada", "ERRORED")["answer"]
 
 
@@ -677,6 +678,19 @@ def test_an_id_with_signs_of_matomos_own_finds_no_visits_of_others(make_party):
     for _ in range(2):  # Matomo may decode it twice before it splits it
         assert not set(asked.removeprefix("userId==")) & set(",;=!")
         asked = urllib.parse.unquote(asked)
+
+
+@pytest.mark.parametrize("name, method, path, answer", [
+    ("discourse", "PUT", "/anonymize", {"failed": "FAILED"}), ("intercom", "DELETE", "/contacts/", {"id": "1", "deleted": False}),
+    ("salesforce_marketing_cloud", "POST", "/actions/delete", {"operationInitiated": False, "operationID": 1}),
+    ("mautic", "DELETE", "/delete", {"errors": [{"code": 500, "message": "Looks like I encountered an error"}]})])
+def test_a_status_of_success_alone_is_none(make_party, name, method, path, answer):
+    site = make_party(name, PARTIES[name][1](ADDRESS))
+    site.party.fault = lambda call: (200, answer) if call.method == method and path in call.path else None
+    for stage in site.config["stages"]:
+        stage["retry"]["for"] = "1s"
+    ask(site)
+    assert site.drive_all()["errored"] == 1 and site.party.people
 
 
 @pytest.mark.parametrize("phase", ["Aborted", "Invalid"])
