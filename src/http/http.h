@@ -201,10 +201,11 @@ struct http_call {
     const char *body; /* NULL: none */
     size_t body_len;
     int64_t timeout_us;
-    bool fresh_connection;  /* of a kept one that turns out to be dead it is not known whether the call
-                               arrived: this prevents it */
-    size_t answer_max;      /* bytes that are kept */
-    struct http_peer *peer; /* filled in before done; goes with fresh_connection. NULL: not wanted */
+    bool fresh_connection; /* of a kept one that turns out to be dead it is not known whether the call
+                              arrived: this prevents it */
+    size_t answer_max;     /* bytes that are kept */
+    struct http_peer
+        *peer; /* filled in before done; of a kept connection without its certificate. NULL: not wanted */
     bool stop_at_max; /* a longer answer ends the call; else its rest is read (up to 16 MiB) and dropped */
     /* The body of an answer with status 200 goes here, piece by piece, and not into the answer; NULL: there,
      * too. The call may still fail behind the last piece. */

@@ -272,11 +272,19 @@ enum rc store_apply(struct store *s, const struct retirement *before, const stru
     return rc ? rc : follow_with_memo(s, before, t, err);
 }
 
+#define LEASED_BY_THE_DEAD                                                                \
+    " lease_until > $3 AND lease_until < $2 AND driver_id = (SELECT id FROM driver WHERE" \
+    " name = $1) AND state_id IN (SELECT id FROM state WHERE name NOT IN"                 \
+    " ('PENDING', 'ERRORED', 'ABORTED', 'COMPLETE'))"
+
 enum rc store_note_dead_driver(struct store *s, const char *driver, int64_t now, struct err *err)
 {
-    return db_run(s->db,
-                  "UPDATE retirement SET lease_until = $2 WHERE lease_until > $3 AND lease_until < $2"
-                  " AND driver_id = (SELECT id FROM driver WHERE name = $1) AND state_id IN"
-                  " (SELECT id FROM state WHERE name NOT IN ('PENDING', 'ERRORED', 'ABORTED', 'COMPLETE'))",
-                  DB_ARGS(DB_TEXT(driver), DB_INT(now), DB_INT(LEASE_LOST)), NULL, err);
+    enum rc rc = db_run(s->db,
+                        "UPDATE source SET held_until = (SELECT r.lease_until FROM retirement r WHERE r.id ="
+                        " source.retirement_id) WHERE retirement_id IN (SELECT id FROM retirement"
+                        " WHERE" LEASED_BY_THE_DEAD ")",
+                        DB_ARGS(DB_TEXT(driver), DB_INT(now), DB_INT(LEASE_LOST)), NULL, err);
+    return rc ? rc
+              : db_run(s->db, "UPDATE retirement SET lease_until = $2 WHERE" LEASED_BY_THE_DEAD,
+                       DB_ARGS(DB_TEXT(driver), DB_INT(now), DB_INT(LEASE_LOST)), NULL, err);
 }

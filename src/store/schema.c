@@ -255,7 +255,8 @@ static const char *const schema_1[] = {
     "  learnt_at INTEGER NOT NULL,"
     "  behind INTEGER NOT NULL,"
     "  next_at INTEGER,"
-    "  trouble TEXT);"
+    "  trouble TEXT,"
+    "  held_until INTEGER);"
     /* Numbers of the LMS whose ERRORED retirement was forgotten here, while the LMS goes on listing it. */
     "CREATE TABLE source_forgotten (number INTEGER PRIMARY KEY);"
     "CREATE INDEX source_next ON source (next_at) WHERE next_at IS NOT NULL;"

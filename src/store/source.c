@@ -9,7 +9,7 @@
 
 #include "store/store_int.h"
 
-#define COLUMNS "retirement_id, number, known, learnt_at, behind, next_at, trouble"
+#define COLUMNS "retirement_id, number, known, learnt_at, behind, next_at, trouble, held_until"
 
 static struct sourced read_row(struct arena *a, const struct db_rows *rows)
 {
@@ -21,6 +21,7 @@ static struct sourced read_row(struct arena *a, const struct db_rows *rows)
         .behind = (enum sourced_behind)db_int(rows, 4),
         .next_at = db_int(rows, 5),
         .trouble = arena_strdup(a, db_text(rows, 6)),
+        .held_until = db_int(rows, 7),
     };
 }
 
@@ -29,20 +30,20 @@ static enum rc write_row(struct store *s, const char *sql, const struct sourced 
     return db_run(s->db, sql,
                   DB_ARGS(DB_INT(in->retirement_id), DB_INT(in->number), DB_TEXT(in->known),
                           DB_INT(in->learnt_at), DB_INT(in->behind), int_or_null(in->next_at, 0),
-                          DB_TEXT(in->trouble)),
+                          DB_TEXT(in->trouble), int_or_null(in->held_until, 0)),
                   NULL, err);
 }
 
 enum rc store_add_sourced(struct store *s, const struct sourced *in, struct err *err)
 {
-    return write_row(s, "INSERT INTO source (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)", in, err);
+    return write_row(s, "INSERT INTO source (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", in, err);
 }
 
 enum rc store_set_sourced(struct store *s, const struct sourced *in, struct err *err)
 {
     return write_row(s,
                      "UPDATE source SET number = $2, known = $3, learnt_at = $4, behind = $5, next_at = $6,"
-                     " trouble = $7 WHERE retirement_id = $1",
+                     " trouble = $7, held_until = $8 WHERE retirement_id = $1",
                      in, err);
 }
 

@@ -542,6 +542,7 @@ struct sourced {
     enum sourced_behind behind;
     int64_t next_at;     /* when the LMS is to be told or asked; 0: never */
     const char *trouble; /* why the LMS does not go on, in words; NULL: it does */
+    int64_t held_until;  /* when the last lease of its stage ran out; 0: none did, or it was claimed since */
 };
 /* RC_CONFLICT: there is one of this retirement, or of this number. */
 enum rc store_add_sourced(struct store *s, const struct sourced *in, struct err *err) MUST_CHECK;

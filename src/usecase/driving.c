@@ -64,6 +64,15 @@ static enum rc find_renamed(struct act *act, const struct retirement *r, const c
     return rc;
 }
 
+/* When earlier claims of this stage may have told the LMS of it. A claim that moves nothing leaves
+ * modified_at as it is, so that is when the stage was entered here. */
+static void note_asked(const struct retirement *r, int64_t held_until, int64_t now, struct wire_sourced *out)
+{
+    out->asked_ms = (now - r->modified_at) / CLOCK_MS + 1;
+    if (held_until && held_until < now)
+        out->ended_ms = (now - (held_until > r->modified_at ? held_until : r->modified_at)) / CLOCK_MS;
+}
+
 /* Where the LMS is that the retirement comes from. before: the claim. */
 static enum rc find_source(struct act *act, const struct retirement *before, const struct retirement *r,
                            struct wire_sourced *out, struct err *err)
@@ -73,9 +82,15 @@ static enum rc find_source(struct act *act, const struct retirement *before, con
     if (!act->config->source)
         return RC_OK;
     enum rc rc = store_get_sourced(act->store, act->arena, r->id, &s, err);
-    if (!rc && s.known)
-        *out = (struct wire_sourced){ .id = s.number, .known = s.known, .asked = before->state == r->state };
-    return rc == RC_NOT_FOUND ? RC_OK : rc;
+    if (rc || !s.known)
+        return rc == RC_NOT_FOUND ? RC_OK : rc;
+    *out = (struct wire_sourced){ .id = s.number, .known = s.known };
+    if (before->state == r->state)
+        note_asked(before, s.held_until, act->now, out);
+    if (s.held_until == 0)
+        return RC_OK;
+    s.held_until = 0;
+    return store_set_sourced(act->store, &s, err);
 }
 
 /* Tells the driver of a retirement that it was granted. driver: the one before. A driver that takes up what

@@ -78,6 +78,8 @@ enum rc moves_apply(struct act *act, const struct retirement *before, const stru
         rc = audit_decision(act, before, t, err);
     if (!rc && d->n_moves > 0)
         rc = source_note_move(act, &d->after, err);
+    else if (!rc && d->lost)
+        rc = source_note_lost(act, before, err);
     if (!rc && d->cancelled)
         rc = store_unlock_account(act->store, before->account_id, err);
     if (!rc && d->cancelled)

@@ -268,6 +268,14 @@ static enum rc learn(struct act *act, const struct wire_news *news, int64_t at, 
     return source_settle(act, row, s, err);
 }
 
+/* Has the LMS entered the stage that is to be entered? Who did that is found out at the gate of the stage:
+ * only a driver knows the LMS's clock, and what it has asked for (mirror.c). */
+static bool is_for_the_gate(const struct retirement *r, const struct sourced *s, const struct wire_news *news)
+{
+    return s->behind == SOURCED_TO_ENTER && !news->told && !news->elsewhere &&
+           text_is_same(news->state, retirement_state(r));
+}
+
 /* What is known is newer. If the LMS was asked about this retirement, it is asked again before long. */
 static enum rc ignore(struct act *act, struct sourced *s, struct err *err)
 {
@@ -296,6 +304,10 @@ static enum rc hear(struct act *act, const struct wire_news *news, struct err *e
     }
     if (news->refused)
         return note_trouble(act, news, &row, &s, err);
+    if (is_for_the_gate(&row, &s, news)) {
+        s.learnt_at = at;
+        return source_settle(act, &row, &s, err);
+    }
     if (news->elsewhere || !text_is_same(news->state, s.known))
         return learn(act, news, at, &row, &s, err);
     /* That nothing has changed is written down once in a while. */

@@ -53,7 +53,22 @@ enum rc source_note_move(struct act *act, const struct retirement *after, struct
     enum rc rc = store_get_sourced(act->store, act->arena, after->id, &s, err);
     if (rc)
         return rc == RC_NOT_FOUND ? RC_OK : rc;
+    s.held_until = 0;
     return source_settle(act, after, &s, err);
+}
+
+enum rc source_note_lost(struct act *act, const struct retirement *before, struct err *err)
+{
+    struct sourced s;
+    if (!act->config->source)
+        return RC_OK;
+    enum rc rc = store_get_sourced(act->store, act->arena, before->id, &s, err);
+    if (rc)
+        return rc == RC_NOT_FOUND ? RC_OK : rc;
+    if (s.held_until) /* its driver's death was noted first, which counts as the end of the lease */
+        return RC_OK;
+    s.held_until = before->lease_until;
+    return store_set_sourced(act->store, &s, err);
 }
 
 enum rc source_refuse_cancel(struct act *act, const struct retirement *row, const struct decision *d,

@@ -68,6 +68,8 @@ enum rc source_give_work(struct act *act, int64_t limit, struct wire_source_answ
 const char *source_state_before(const struct retirement *r, const char *known);
 /* A retirement is in another state: if it comes from an LMS, the LMS is to be told. */
 enum rc source_note_move(struct act *act, const struct retirement *after, struct err *err) MUST_CHECK;
+/* Its lease has run out. */
+enum rc source_note_lost(struct act *act, const struct retirement *before, struct err *err) MUST_CHECK;
 /* RC_CONFLICT "has_source": only the LMS can cancel its requests. */
 enum rc source_refuse_cancel(struct act *act, const struct retirement *row, const struct decision *d,
                              struct err *err) MUST_CHECK;

@@ -60,7 +60,8 @@ const struct message wire_user_message = { FIELDS(user_fields), .size = sizeof(s
 static const struct field sourced_fields[] = {
     { KEY("id"), IN(id), .kind = FIELD_INT, .need = FIELD_REQUIRED, .min = 1, .max = INT64_MAX },
     { KEY("known"), IN(known), .kind = FIELD_TEXT, .need = FIELD_REQUIRED },
-    { KEY("asked"), IN(asked), .kind = FIELD_BOOL, .need = FIELD_OPTIONAL },
+    { KEY("asked_ms"), IN(asked_ms), .kind = FIELD_INT, .need = FIELD_OPTIONAL, .max = INT64_MAX / 1000 },
+    { KEY("ended_ms"), IN(ended_ms), .kind = FIELD_INT, .need = FIELD_OPTIONAL, .max = INT64_MAX / 1000 },
 };
 #undef IN
 static const struct message sourced = { FIELDS(sourced_fields), .size = sizeof(struct wire_sourced) };

@@ -87,7 +87,9 @@ struct wire_user {
 struct wire_sourced {
     int64_t id;        /* the LMS's number; 0: it comes from no LMS */
     const char *known; /* the state that the LMS is known to be in */
-    bool asked;        /* an earlier claim of this stage may have asked the LMS for its state */
+    /* An earlier claim of this stage may have asked the LMS for its state: since so long ago, and until its
+     * lease ended so long ago. asked_ms 0: none has; ended_ms 0: just now, or it is not known. */
+    int64_t asked_ms, ended_ms;
 };
 
 struct wire_claim {

@@ -11,6 +11,10 @@ from services import HANG_UP
 BASE = "/api/user/v1/accounts/"
 
 
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def erased(call):
     """What a service of Open edX answers when it has done what it was called for."""
     if call.path.endswith("/replace_usernames/"):
@@ -59,10 +63,10 @@ class OldLms:
     def state(self, name):
         return {"id": 1, "state_name": name, "state_execution_order": 10 * self.states.index(name) + 1}
 
-    def put(self, name, state):
-        """As an administrator does it."""
+    def put(self, name, state, modified=None):
+        """As an administrator or another program does it."""
         with self.lock:
-            self.rows[name]["current_state"] = self.state(state)
+            self.rows[name].update(current_state=self.state(state), modified=modified or now())
 
     def cancel(self, name):
         """As the support page does it: the row is deleted."""
@@ -142,12 +146,12 @@ class OldLms:
             return 404, b""
         if body["new_state"] not in self.states:
             return 400, json.dumps(f"{body['new_state']} is no state")
-        now, new = (self.states.index(s) for s in (row["current_state"]["state_name"], body["new_state"]))
+        old, new = (self.states.index(s) for s in (row["current_state"]["state_name"], body["new_state"]))
         ends = len(self.states) - 3
-        if not forced and (now >= ends or new <= now):
+        if not forced and (old >= ends or new <= old):
             return 400, json.dumps(f"{body['username']} cannot go there")
         row["last_state"], row["current_state"] = row["current_state"], self.state(body["new_state"])
-        row["modified"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        row["modified"] = now()
         self.moves.append((body["username"], body["new_state"], body["response"]))
         return 204
 

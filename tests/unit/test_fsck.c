@@ -59,10 +59,10 @@ static const struct breakage breakages[] = {
     { "I18", "INSERT INTO stage_memo VALUES (1, 2, 1, 'x', NULL)" },
     { "I18", "INSERT INTO stage_memo VALUES (2, 2, 1, 'x', NULL)" },
     { "I18", "INSERT INTO stage_memo VALUES (99, 2, 1, 'x', NULL)" },
-    { "source", "INSERT INTO source VALUES (99, 4711, 'PENDING', 1, 0, NULL, NULL)" },
-    { "source", "INSERT INTO source VALUES (1, 4711, 'NOWHERE', 1, 0, NULL, NULL)" },
-    { "source", "INSERT INTO source VALUES (1, 4711, 'NOWHERE', 1, 1, NULL, NULL)" },
-    { "source", "INSERT INTO source VALUES (1, 4711, NULL, 1, 0, NULL, NULL);"
+    { "source", "INSERT INTO source VALUES (99, 4711, 'PENDING', 1, 0, NULL, NULL, NULL)" },
+    { "source", "INSERT INTO source VALUES (1, 4711, 'NOWHERE', 1, 0, NULL, NULL, NULL)" },
+    { "source", "INSERT INTO source VALUES (1, 4711, 'NOWHERE', 1, 1, NULL, NULL, NULL)" },
+    { "source", "INSERT INTO source VALUES (1, 4711, NULL, 1, 0, NULL, NULL, NULL);"
                 "INSERT INTO source_forgotten VALUES (4711)" },
     { "I14", "UPDATE retirement SET live = 0 WHERE id = 3" },
     { "I14", "DROP INDEX retirement_live; UPDATE retirement SET account_id = 2 WHERE id = 3" },

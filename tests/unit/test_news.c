@@ -283,10 +283,21 @@ static void test_news__a_claim_says_where_the_lms_is_and_whether_it_may_have_bee
     assert_int_equal(answer.n_claims, 1);
     assert_int_equal(answer.claims[0].source.id, NUMBER);
     assert_string_equal(answer.claims[0].source.known, "PENDING");
-    assert_false(answer.claims[0].source.asked);
+    assert_int_equal(answer.claims[0].source.asked_ms, 0);
+    report_as(f, (struct wire_report){ .outcome = WIRE_RELEASED, .status = -1, .in_s = -1 });
+    f->now += 7000 * CLOCK_MS;
+    answer = claims(f);
+    assert_int_equal(answer.claims[0].source.asked_ms, 9001);
+    assert_int_equal(answer.claims[0].source.ended_ms, 0);
+    f->now += 3600 * CLOCK_S;
+    answer = claims(f);
+    assert_in_range(answer.claims[0].source.asked_ms, 3600 * 1000, 3700 * 1000);
+    assert_in_range(answer.claims[0].source.ended_ms, 3500 * 1000, 3600 * 1000 - 1);
     report_as(f, (struct wire_report){ .outcome = WIRE_RELEASED, .status = -1, .in_s = -1 });
     answer = claims(f);
-    assert_true(answer.claims[0].source.asked);
+    assert_int_equal(answer.claims[0].source.ended_ms, 0);
+    tell(f, (struct wire_news){ .state = "FORUM_ING" }); /* who entered it is for the gate */
+    assert_string_equal(sourced(f).known, "PENDING");
     tell(f, (struct wire_news){ .state = "FORUM_ING", .told = true });
     assert_string_equal(sourced(f).known, "FORUM_ING");
     expect_nothing_to_do(f);

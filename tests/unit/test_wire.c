@@ -186,7 +186,8 @@ static void expect_same_claim(const struct wire_claim *claim, const struct wire_
     SAME_INT(begun);
     SAME_INT(source.id);
     SAME_TEXT(source.known);
-    SAME_INT(source.asked);
+    SAME_INT(source.asked_ms);
+    SAME_INT(source.ended_ms);
     expect_same_user(&got.user, &in.user, in.user.orgs_json ? 2 : 0);
 }
 
@@ -202,7 +203,7 @@ static void test_wire_claim_answer__there_and_back(void **state)
     claims[1].memo = NULL;
     claims[1].user = (struct wire_user){ .original_username = "x" };
     claims[2].begun = true;
-    claims[2].source = (struct wire_sourced){ INT64_MAX, "PENDING", true };
+    claims[2].source = (struct wire_sourced){ INT64_MAX, "PENDING", 7001, INT64_MAX / 1000 };
     claims[2].id = claims[2].epoch = claims[2].lease_s = 1;
     struct wire_claim_answer got, in = { .fuse_blown = true,
                                          .claims = claims,

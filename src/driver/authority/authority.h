@@ -261,9 +261,12 @@ struct mirror_task {
     const char *state;                      /* NULL: it is only asked where it is */
     const char *response, *response_before; /* with `state`, and with `before` */
     bool force;
-    bool enters; /* a stage begins: only one program may do that */
-    bool asked;  /* it may have been told of the state before */
+    bool enters;        /* a stage begins: only one program may do that */
+    struct doubt doubt; /* it may have been told of the state before */
 };
+
+/* A request whose answer is lost, or is a proxy's, may still be carried out for so long. */
+#define MIRROR_LATE (60 * CLOCK_S)
 
 struct mirror {
     struct authority *authority;
@@ -273,6 +276,8 @@ struct mirror {
     struct mirror_task task;
     int64_t run_id, epoch; /* of the run that waits for it; 0: none does */
     int64_t started_at;    /* steady clock */
+    int64_t sent_at;       /* steady clock: the last request */
+    struct http_peer peer; /* of its answer: the LMS's clock */
     const char *at;        /* where the LMS is known to be by now */
     const char *target;    /* of the request under way, or of the last; NULL: none yet */
     bool is_reading;       /* the request under way asks where the LMS is */

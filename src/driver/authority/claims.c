@@ -179,6 +179,14 @@ static bool calls_alike(const struct claims *c, const char *driver)
     return len > n && strcmp(driver + len - n, actions) == 0;
 }
 
+/* The ages were counted at some time between the request and its answer. */
+static struct doubt doubt_of_earlier(const struct wire_sourced *in, int64_t sent_at, int64_t now)
+{
+    return (struct doubt){ .is_open = in->asked_ms > 0,
+                           .from = sent_at - in->asked_ms * CLOCK_MS,
+                           .until = now - in->ended_ms * CLOCK_MS + MIRROR_LATE };
+}
+
 static enum rc take(struct claims *c, const struct wire_claim *in, bool alone, int64_t now, struct err *err)
 {
     if (in->fault.code)
@@ -199,7 +207,8 @@ static enum rc take(struct claims *c, const struct wire_claim *in, bool alone, i
         .person = claims_person(&c->arena, &in->user, in->id),
         .orgs = in->user.orgs,
         .alone = alone,
-        .source = { in->source.id, in->source.known, in->source.asked },
+        .source = { in->source.id, in->source.known,
+                    .doubt = doubt_of_earlier(&in->source, c->sent_at, now) },
     };
     run_begin(c->authority->flight, &claim, now);
     return RC_OK;

@@ -6,7 +6,8 @@
  * repeats refuses the second one of an update whose reply was lost. Where the LMS is then decides: in the
  * state that was to be told; where it was, so it refuses; or elsewhere, so another program or an operator
  * has moved it. Only at the beginning of a stage "it is there" may mean that another program was faster: so
- * it must be known whether it can have been us.
+ * it must be known whether it can have been us. The LMS does not say who moved a retirement, but when; what
+ * it did before the first request of ours was sent, or after the last was over, another program did.
  *
  * What could not be told is not tried again here: it is still to be told, and the next round finds it.
  */
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 enum {
@@ -23,7 +25,8 @@ enum {
     PATH_MAX_BYTES = 4096,
 };
 
-#define ACCOUNTS "/api/user/v1/accounts/"
+#define ACCOUNTS      "/api/user/v1/accounts/"
+#define CLOCKS_DIFFER (2 * CLOCK_S) /* the LMS's and that of a proxy before it, at most */
 
 static void end(struct mirror *m, enum mirror_end how, const char *state)
 {
@@ -32,6 +35,12 @@ static void end(struct mirror *m, enum mirror_end how, const char *state)
 }
 
 /* ---- asking and telling ---- */
+
+static void send(struct mirror *m, enum http_method method, const char *path, const struct buf *body)
+{
+    m->sent_at = authority_mono(m->authority);
+    ask_send(&m->ask, method, path, body);
+}
 
 static void read_status(struct mirror *m)
 {
@@ -43,7 +52,7 @@ static void read_status(struct mirror *m)
     buf_add_str(&m->path, "/retirement_status/");
     assert(!m->path.over);
     m->ask.call.fresh_connection = false;
-    ask_send(&m->ask, HTTP_GET, buf_str(&m->path), NULL);
+    send(m, HTTP_GET, buf_str(&m->path), NULL);
 }
 
 static void tell(struct mirror *m, const char *state)
@@ -62,7 +71,7 @@ static void tell(struct mirror *m, const char *state)
     assert(!m->body.over);
     /* It must be known whether a refusal answers the first request or a repeat. */
     m->ask.call.fresh_connection = m->task.enters;
-    ask_send(&m->ask, HTTP_PATCH, ACCOUNTS "update_retirement_status/", &m->body);
+    send(m, HTTP_PATCH, ACCOUNTS "update_retirement_status/", &m->body);
 }
 
 static void begin_to_tell(struct mirror *m)
@@ -81,22 +90,38 @@ static void told(struct mirror *m)
 
 /* ---- where the LMS is ---- */
 
-/* It is where it was before we told it anything, or after the last thing that it took. */
+/* It is where it was before we told it anything, or after the last thing that it took. So what is over has
+ * come to nothing. */
 static void stays(struct mirror *m)
 {
+    if (m->sent_at >= m->task.doubt.until)
+        m->task.doubt.is_open = false;
     if (!m->target)
         begin_to_tell(m);
     else
         end(m, m->refused ? MIRROR_REFUSED : MIRROR_FAILING, m->at);
 }
 
-static void decide(struct mirror *m, const char *state)
+/* Can a request of ours have moved it when it was moved? Yes, if the LMS does not say when that was, or not
+ * by which clock. That clock has whole seconds, and may be that of a proxy. */
+static bool may_be_ours(const struct mirror *m, const char *modified)
+{
+    const struct doubt *doubt = &m->task.doubt;
+    int64_t modified_at, clock = m->peer.date_at;
+    if (!doubt->is_open || !clock || !modified || clock_parse(modified, &modified_at, NULL))
+        return doubt->is_open;
+    int64_t earliest = m->sent_at - (clock + CLOCK_S - modified_at) - CLOCKS_DIFFER;
+    int64_t latest = authority_mono(m->authority) - (clock - modified_at) + CLOCKS_DIFFER;
+    return latest >= doubt->from && earliest <= doubt->until;
+}
+
+static void decide(struct mirror *m, const char *state, const char *modified)
 {
     const struct mirror_task *task = &m->task;
     if (!task->state)
         end(m, MIRROR_SAID, state);
     else if (text_is_same(state, task->state))
-        end(m, task->asked || !task->enters ? MIRROR_TOLD : MIRROR_ELSEWHERE, state);
+        end(m, !task->enters || may_be_ours(m, modified) ? MIRROR_TOLD : MIRROR_ELSEWHERE, state);
     else if (text_is_same(state, m->at))
         stays(m);
     else if (m->target != task->state && text_is_same(state, m->target))
@@ -119,7 +144,7 @@ static void status_came(struct mirror *m)
     if (lms_id_of(json) != m->task.id) /* the person has asked anew, after this request was cancelled */
         end(m, MIRROR_SAID, NULL);
     else if (state)
-        decide(m, state);
+        decide(m, state, json_get_text(json, "modified"));
     else
         end(m, MIRROR_SILENT, NULL);
 }
@@ -141,6 +166,19 @@ static void status_done(struct mirror *m)
 
 /* ---- what it says to a state ---- */
 
+/* It may have taken effect although no answer says so. */
+static void note_doubt(struct mirror *m, bool is_over)
+{
+    struct doubt *doubt = &m->task.doubt;
+    int64_t until = authority_mono(m->authority) + (is_over ? 0 : MIRROR_LATE);
+    if (m->target != m->task.state)
+        return;
+    if (!doubt->is_open)
+        *doubt = (struct doubt){ .is_open = true, .from = m->sent_at };
+    if (doubt->until < until)
+        doubt->until = until;
+}
+
 static void failed(struct mirror *m)
 {
     snprintf(m->words, sizeof(m->words), "status %u", m->ask.call.status);
@@ -154,10 +192,9 @@ static void update_done(struct mirror *m)
     struct err err;
     bool is_answer = !ask->no_token && ask->call.failure == HTTP_OK;
     unsigned status = is_answer ? ask->call.status : 0;
-    /* It may have taken effect although no answer says so. */
     if (is_answer ? ask_is_not_now(ask) || status == 200
                   : !ask->no_token && ask->call.failure != HTTP_NOT_SENT)
-        m->task.asked = m->task.asked || m->target == m->task.state;
+        note_doubt(m, is_answer && status != 408 && status != 502 && status != 504);
     if (status == 204 || (status == 200 && ask->call.answer.len > 0 && ask_is_own_word(ask))) {
         ask_heard(ask);
         told(m);
@@ -217,6 +254,7 @@ void mirror_open(struct mirror *m, struct authority *a, const struct peer *lms,
     *m = (struct mirror){ .authority = a, .ended = ended };
     ask_open(&m->ask, a, &a->mirroring, answered, m);
     m->ask.peer = lms;
+    m->ask.call.peer = &m->peer;
     buf_init(&m->path, PATH_MAX_BYTES);
     buf_init(&m->body, BODY_MAX);
 }

@@ -544,7 +544,7 @@ static enum mirror_end decide_failing(struct source *s, const struct mirror *m, 
     if (authority_mono(s->authority) - failing->since >= FAILS_FOR)
         return MIRROR_REFUSED;
     if (run) {
-        run->source.asked = m->task.asked;
+        run->source.doubt = m->task.doubt;
         run_wait_at_gate(run, ask_pause_after(s->authority, failing->n));
     }
     return MIRROR_FAILING;
@@ -613,7 +613,7 @@ static void start_gate(struct source *s, const struct run *run)
                                  .response = "started",
                                  .response_before = run->source.response ? run->source.response : "done",
                                  .enters = true,
-                                 .asked = run->source.asked },
+                                 .doubt = run->source.doubt },
           run);
 }
 

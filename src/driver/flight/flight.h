@@ -239,11 +239,18 @@ struct proof {
         *redo; /* the memo with which the stage goes on if it fails and is resumed; NULL: it has none */
 };
 
+/* Requests of which no answer says whether they have brought the LMS to the state of a stage. On the steady
+ * clock: the first was sent at `from`, and the last is over at `until`. */
+struct doubt {
+    bool is_open; /* else there are none */
+    int64_t from, until;
+};
+
 /* The LMS that a person comes from. */
 struct run_source {
     int64_t id;           /* its number; 0: there is none */
     const char *known;    /* the state that it is known to be in */
-    bool asked;           /* it may have been told of the state of the stage before */
+    struct doubt doubt;   /* it may have been told of the state of the stage before */
     const char *response; /* of the stage before, which the LMS has not been told of; NULL: it has, or no
                            * other stage of this run was */
 };

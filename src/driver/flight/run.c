@@ -476,7 +476,7 @@ void run_pass_gate(struct run *run)
 {
     assert(run->state == RUN_AT_GATE);
     run->source.known = run->stage_name;
-    run->source.asked = false;
+    run->source.doubt.is_open = false;
     run->source.response = NULL;
     if (has_to_stop(run))
         give_back(run);
