@@ -328,6 +328,17 @@ static void print_files(const struct telling *t, bool json)
     buf_free(&text);
 }
 
+/* An empty report beside an LMS may be of people who wait on the LMS's list. */
+static void point_to_the_lms(void)
+{
+    fputs("lethe: nobody is on the list here. These people come from an LMS, which alone knows their "
+          "organisations: those "
+          "of a stage LMS.retirement_partner_queue are on the LMS's list, which the script "
+          "retirement_partner_report "
+          "reads\n",
+          stderr);
+}
+
 static enum rc run_partner_report(struct cli *cli, struct err *err)
 {
     struct telling t = { .arena = &cli->arena };
@@ -346,6 +357,8 @@ static enum rc run_partner_report(struct cli *cli, struct err *err)
     rc = cli_config(cli, &t.config, err);
     if (!rc)
         rc = tell_all(cli, &t, err);
+    if (!rc && t.people->count == 0 && t.config->source)
+        point_to_the_lms();
     bool begun = t.kept != NULL; /* files may have been written */
     if (begun)
         print_files(&t, cli_flag(cli, "json"));

@@ -457,6 +457,14 @@ def test_the_rest_of_lethe(beside, lms, erasing):
     assert beside.kill(process, signal.SIGTERM) == 0
 
 
+def test_a_partner_report_names_the_list_that_has_the_people(beside, lms):
+    """Only the LMS knows organisations, so an empty report is no answer."""
+    beside.serve()
+    result = beside.lethe("partner-report", "--output-dir", str(beside.folder), "--json")
+    assert result.code == 0 and result.json["people"] == 0, result
+    assert "on the LMS's list, which the script retirement_partner_report reads" in result.err, result
+
+
 def test_two_drivers_on_other_machines(beside, lms, erasing, tmp_path, make_service):
     """They have the same source, and the Lethe as their authority: each stage is done once."""
     names = [f"user{i}" for i in range(12)]
