@@ -4,10 +4,16 @@
 
 #include "base/clock.h"
 
+struct archive_input {
+    struct archive_request request;
+    struct archive_draft *draft;
+};
+
 static enum rc read_archive(struct exchange *x, struct err *err)
 {
     static const char *const known[] = { "older_than", "dry_run", NULL };
-    struct archive_request *in = x->input = ARENA_NEW(x->arena, struct archive_request);
+    struct archive_input *input = x->input = ARENA_NEW(x->arena, struct archive_input);
+    struct archive_request *in = &input->request;
     const char *older_than;
     in->older_than_us = x->config->archive_older_than_us;
     enum rc rc = field_only(x->body, known, err);
@@ -16,6 +22,13 @@ static enum rc read_archive(struct exchange *x, struct err *err)
     if (!rc && older_than && clock_parse_length(older_than, &in->older_than_us, err))
         return err_prefix(err, "older_than");
     return rc ? rc : field_bool_optional(x->body, "dry_run", &in->dry_run, err);
+}
+
+static enum rc slow_archive(struct exchange *x, struct err *err)
+{
+    struct archive_input *in = x->input;
+    struct act act = exchange_act(x);
+    return in->request.dry_run ? RC_OK : usecase_draft_archive(&act, &in->request, &in->draft, err);
 }
 
 static void answer_archive(struct exchange *x, const struct archive_request *in,
@@ -36,10 +49,11 @@ static void answer_archive(struct exchange *x, const struct archive_request *in,
 /* Writes the file, and overwrites the people in it. */
 static enum rc act_archive(struct exchange *x, struct err *err)
 {
-    const struct archive_request *in = x->input;
+    const struct archive_input *input = x->input;
+    const struct archive_request *in = &input->request;
     struct act act = exchange_act(x);
     struct archive_answer done;
-    enum rc rc = usecase_archive(&act, in, &done, err);
+    enum rc rc = usecase_archive(&act, in, input->draft, &done, err);
     if (rc)
         return rc;
     answer_archive(x, in, &done);
@@ -63,6 +77,7 @@ static enum rc finish_archive(struct exchange *x, struct err *err)
 
 const struct handler handle_archives = {
     .read = read_archive,
+    .slow = slow_archive,
     .act = act_archive,
     .finish = finish_archive,
 };

@@ -287,7 +287,7 @@ static void write_later(struct visit *v)
     writer_submit(v->server->writer, &v->job);
 }
 
-/* ---- passwords: between the two halves of a write ---- */
+/* ---- passwords and drafts: between the two halves of a write ---- */
 
 /* A repeat is answered before its password or token is looked at: the first request may have used it up. */
 static enum rc answer_or_go_on(struct exchange *x, struct err *err)
@@ -295,7 +295,12 @@ static enum rc answer_or_go_on(struct exchange *x, struct err *err)
     struct visit *v = (struct visit *)((char *)x - offsetof(struct visit, x));
     enum repeat_found found;
     enum rc rc = repeat_answer(&v->repeat, x, &found, err);
-    return rc || found == REPEAT_WHOLE ? rc : x->route->handler->slow(x, err);
+    if (!rc &&
+        found == REPEAT_UNFINISHED) { /* only the writer can do the rest, before which it is no answer */
+        x->http->status = 0;
+        buf_reset(&x->http->answer);
+    }
+    return rc || found != REPEAT_NOTHING ? rc : x->route->handler->slow(x, err);
 }
 
 static void slow_run(struct slow_job *job, struct reader *reader)
@@ -375,7 +380,7 @@ static enum http_when queue(struct visit *v)
 {
     struct err err;
     bool is_long = v->x.route->lane == LANE_LONG;
-    if (!is_long && v->x.route->lane != LANE_SLOW) {
+    if (!is_long && !v->x.route->handler->slow) {
         write_later(v);
         return HTTP_LATER;
     }
@@ -384,7 +389,7 @@ static enum http_when queue(struct visit *v)
         return HTTP_LATER;
     (void)err_set(&err, RC_UNAVAILABLE,
                   is_long ? "too many checks of the whole database wait: try again"
-                          : "too many passwords are being checked: try again");
+                          : "too many passwords are being checked, or archives made: try again");
     fail(&v->x, &err);
     return HTTP_NOW;
 }

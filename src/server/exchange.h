@@ -69,7 +69,7 @@ struct handler {
     handler_fn
         *answer;      /* LANE_READ: on the worker, LANE_LONG: on a thread of its own, in a read transaction */
     handler_fn *read; /* on the worker, which alone may ask for headers; NULL: there is no input */
-    handler_fn *slow; /* LANE_SLOW: between the two, on a thread of slow.c, in a read transaction */
+    handler_fn *slow; /* between the two, on a thread of slow.c, in a read transaction; LANE_WRITE has none */
     handler_fn *act;  /* in the writer's transaction */
     /* On the writer's thread, after the commit: what the log and the metrics say of x->outcome, which is not
      * NULL. Short. NULL: nothing. */
@@ -85,7 +85,8 @@ enum lane {
     LANE_READ,  /* on the worker, with its read-only connection */
     LANE_LONG,  /* a read that can take minutes: one at a time, so that no other request waits for it */
     LANE_WRITE, /* in the writer's queue, answered after the commit */
-    LANE_ALONE, /* the same, in several transactions, between which others write (db/writer.h) */
+    LANE_ALONE, /* the same, in several transactions, between which others write (db/writer.h); before that
+                 * on a thread of slow.c, if the handler has `slow` */
     LANE_SLOW   /* for passwords, which take long: on a thread for that first, then as LANE_WRITE */
 };
 enum body {

@@ -2,8 +2,8 @@
 /*
  * Hashing a password takes a tenth of a second of a processor, on purpose. A few threads do nothing else, so
  * that neither the writer nor a worker's other requests wait. Few requests may wait for them, so that tries
- * of passwords fill neither the memory nor all processors. The same, with a thread of its own, is for reads
- * of the whole database.
+ * of passwords fill neither the memory nor all processors. Archives are drafted there, too, which takes as
+ * long. The same, with a thread of its own, is for reads of the whole database.
  */
 #include "server/server_int.h"
 

@@ -44,7 +44,8 @@ struct act upkeep_act(struct server *s, struct store *store, struct arena *arena
 /* One batch of a chore, on the writer's thread; after a rollback it runs again. */
 struct batch {
     struct server *server;
-    struct arena arena;
+    struct arena arena, of_draft;
+    struct archive_draft *draft;
     struct tally tally;
     struct archive_answer archived;
     bool written;      /* the first transaction of an archive is committed */
@@ -71,6 +72,23 @@ static enum rc heard(struct upkeep *u, enum rc rc)
 
 /* ---- archiving ---- */
 
+/* With a reader, so that no write waits. */
+static enum rc draft_archive(struct batch *b, const struct archive_request *in, struct err *err)
+{
+    void *opened = NULL;
+    enum rc rc = reader_open(b->server, &opened, err);
+    struct reader *reader = opened;
+    if (rc)
+        return rc;
+    struct act act = upkeep_act(b->server, reader->store, &b->of_draft, "server");
+    rc = db_begin(reader->db, err);
+    if (!rc)
+        rc = usecase_draft_archive(&act, in, &b->draft, err);
+    db_rollback(reader->db);
+    reader_close(b->server, reader);
+    return rc;
+}
+
 static enum rc archive_batch(void *arg, struct db *db, bool *again, struct err *err)
 {
     struct batch *b = arg;
@@ -80,7 +98,7 @@ static enum rc archive_batch(void *arg, struct db *db, bool *again, struct err *
         return usecase_finish_archives(&act, &b->stuck, again, err);
     }
     struct act act = begin_batch(b, "server");
-    enum rc rc = usecase_archive(&act, &in, &b->archived, err);
+    enum rc rc = usecase_archive(&act, &in, b->draft, &b->archived, err);
     *again = b->written = !rc && (b->archived.file || b->archived.cancelled);
     return rc;
 }
@@ -94,8 +112,12 @@ static int64_t archive_every(const struct server *s)
 static bool archive(struct upkeep *u)
 {
     struct batch b = { .server = u->server };
+    const struct archive_request in = { .older_than_us = u->server->config->archive_older_than_us };
     struct err err;
-    enum rc rc = heard(u, writer_run_alone(u->server->writer, archive_batch, &b, &err));
+    enum rc rc = draft_archive(&b, &in, &err);
+    if (!rc)
+        rc = writer_run_alone(u->server->writer, archive_batch, &b, &err);
+    heard(u, rc);
     if (rc)
         log_error("archiving failed: %s", err.text);
     if ((rc && b.written) || b.stuck)
@@ -106,6 +128,7 @@ static bool archive(struct upkeep *u)
         log_info("deleted %lld people who cancelled long ago", (long long)b.archived.cancelled);
     bool more = !rc && !b.stuck && b.written && b.archived.more;
     arena_free(&b.arena);
+    arena_free(&b.of_draft);
     return more;
 }
 

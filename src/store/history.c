@@ -96,6 +96,13 @@ enum rc store_log(struct store *s, struct arena *a, int64_t retirement_id, struc
     return rc;
 }
 
+enum rc store_log_head(struct store *s, int64_t retirement_id, int64_t *out, struct err *err)
+{
+    *out = 0;
+    return store_first_int(s->db, "SELECT log_head FROM retirement WHERE id = $1",
+                           DB_ARGS(DB_INT(retirement_id)), out, err);
+}
+
 enum rc store_log_newest(struct store *s, struct arena *a, int64_t retirement_id, struct log_entry *out,
                          struct err *err)
 {

@@ -360,6 +360,8 @@ enum rc store_check_apply(struct store *s, const struct retirement *before, cons
 /* The history, oldest first. */
 enum rc store_log(struct store *s, struct arena *a, int64_t retirement_id, struct log_entry **out, size_t *n,
                   struct err *err) MUST_CHECK;
+/* The id of its newest entry. Entries are only added: as long as it is the same, so is the history. */
+enum rc store_log_head(struct store *s, int64_t retirement_id, int64_t *out, struct err *err) MUST_CHECK;
 /* The newest entry alone; RC_NOT_FOUND. */
 enum rc store_log_newest(struct store *s, struct arena *a, int64_t retirement_id, struct log_entry *out,
                          struct err *err) MUST_CHECK;

@@ -16,10 +16,15 @@
  *
  * All other writes wait for 1 and 2, so an archive is small, in people and in bytes; the transactions of 3
  * are smaller still, and other writes come between them.
+ *
+ * What takes longest, reading histories and packing, is done before 1 by a reader: the draft. Anything may
+ * have changed by the time of the write, so the write chooses its people and makes its text itself. Of the
+ * draft it takes the part of a history that has got no new entry, and the packed form of the very same text.
  */
 #include "usecase/usecase_int.h"
 
 #include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,7 +36,7 @@
 #include "base/log.h"
 #include "base/seal.h"
 
-enum { TEXT_MAX = 64 * 1024 * 1024, TEXT_ENOUGH = TEXT_MAX / 16, NAME_RANDOM = 4 };
+enum { TEXT_MAX = ARCHIVE_TEXT_MAX, TEXT_ENOUGH = TEXT_MAX / 16, NAME_RANDOM = 4 };
 
 #define UNFINISHED ".unfinished"
 
@@ -63,20 +68,71 @@ static const char *make_name(struct act *act)
 
 struct content {
     struct act *act;
-    struct buf text; /* JSON lines */
+    const struct archive_draft *draft; /* NULL: none */
+    struct buf text;                   /* JSON lines */
     struct retirement *rows;
+    struct archive_log *logs; /* of the rows; NULL: they are not kept */
     size_t n;
     bool full; /* the others are for the next file */
 };
 
+struct archive_draft {
+    const struct archive_log *logs; /* ordered by id */
+    size_t n;
+    const char *text, *packed; /* packed: as it stands in the file */
+    size_t text_len, packed_len;
+    const char *certificate; /* for which it is sealed */
+};
+
+static int by_id(const void *one, const void *other)
+{
+    const struct archive_log *a = one, *b = other;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+/* Of the draft, if the history has got no entry since. */
+static enum rc read_log(struct content *c, struct arena *a, const struct retirement *row,
+                        struct archive_log *out, struct err *err)
+{
+    const struct archive_log key = { .id = row->id }, *drafted = NULL;
+    int64_t head = 0;
+    enum rc rc = RC_OK;
+    if (c->draft && c->draft->n > 0)
+        drafted = bsearch(&key, c->draft->logs, c->draft->n, sizeof(key), by_id);
+    if (drafted)
+        rc = store_log_head(c->act->store, row->id, &head, err);
+    if (rc || !drafted || drafted->head != head)
+        return rc ? rc : archive_read_log(c->act, a, row, out, err);
+    *out = *drafted;
+    return RC_OK;
+}
+
 static enum rc add_person(void *arg, const struct retirement_view *v, struct err *err)
 {
     struct content *c = arg;
+    struct arena a = { 0 };
+    struct archive_log log;
     c->full = c->full || c->text.len > TEXT_ENOUGH;
     if (c->full)
         return RC_OK;
-    c->rows[c->n++] = v->row;
-    return archive_put_line(c->act, v, &c->text, err);
+    enum rc rc = read_log(c, c->logs ? c->act->arena : &a, &v->row, &log, err);
+    if (!rc) {
+        archive_put_line(v, &log, &c->text);
+        if (c->logs)
+            c->logs[c->n] = log;
+        c->rows[c->n++] = v->row;
+    }
+    arena_free(&a);
+    return rc;
+}
+
+static enum rc collect(struct content *c, int64_t before, bool *more, struct err *err)
+{
+    struct arena *a = c->act->arena;
+    c->rows = arena_array(a, USECASE_ARCHIVE_MAX, sizeof(c->rows[0]));
+    buf_init(&c->text, TEXT_MAX);
+    enum rc rc = store_walk_archivable(c->act->store, before, USECASE_ARCHIVE_MAX, add_person, c, more, err);
+    return !rc && c->text.over ? err_set(err, RC_INTERNAL, "an archive would be too large") : rc;
 }
 
 static void wipe_and_free(struct buf *b)
@@ -122,20 +178,36 @@ static enum rc write_verified(const char *path, const struct buf *data, struct e
     return rc;
 }
 
-static enum rc write_archive(struct act *act, const struct buf *text, const char *path, struct err *err)
+/* Packs, and seals if there is a certificate. */
+static enum rc make_file(const struct buf *text, const char *certificate, struct buf *out, struct err *err)
 {
-    const char *certificate = act->config->archive_certificate;
-    struct buf packed, sealed;
+    struct buf packed;
+    if (!certificate)
+        return pack(text, out, err);
     buf_init(&packed, TEXT_MAX);
-    buf_init(&sealed, TEXT_MAX);
-    enum rc rc =
-        text->over ? err_set(err, RC_INTERNAL, "an archive would be too large") : pack(text, &packed, err);
-    if (!rc && certificate && seal(certificate, buf_str(&packed), packed.len, &sealed, err))
+    enum rc rc = pack(text, &packed, err);
+    if (!rc && seal(certificate, buf_str(&packed), packed.len, out, err))
         rc = err_set(err, RC_UNAVAILABLE, "archive.certificate_file: %s", err->text);
-    if (!rc)
-        rc = write_verified(path, certificate ? &sealed : &packed, err);
     wipe_and_free(&packed);
-    buf_free(&sealed);
+    return rc;
+}
+
+static enum rc write_archive(const struct content *c, const char *path, struct err *err)
+{
+    const struct archive_draft *draft = c->draft;
+    const char *certificate = c->act->config->archive_certificate;
+    bool is_drafted =
+        draft && draft->certificate == certificate && same(&c->text, draft->text, draft->text_len);
+    struct buf file;
+    enum rc rc = RC_OK;
+    buf_init(&file, TEXT_MAX);
+    if (is_drafted)
+        buf_add(&file, draft->packed, draft->packed_len);
+    else
+        rc = make_file(&c->text, certificate, &file, err);
+    if (!rc)
+        rc = write_verified(path, &file, err);
+    wipe_and_free(&file);
     return rc;
 }
 
@@ -185,7 +257,7 @@ static enum rc keep_content(struct act *act, const struct content *c, struct arc
     int64_t id = 0;
     enum rc rc = file_make_folder(folder_of(act), err);
     if (!rc)
-        rc = write_archive(act, &c->text, path_of(act, name, UNFINISHED), err);
+        rc = write_archive(c, path_of(act, name, UNFINISHED), err);
     if (!rc)
         rc = store_add_archive(act->store, name, (int64_t)c->n, act->now, &id, err);
     if (!rc)
@@ -211,8 +283,34 @@ static enum rc finish_earlier(struct act *act, struct err *err)
         stuck);
 }
 
-enum rc usecase_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
-                        struct err *err)
+enum rc usecase_draft_archive(struct act *act, const struct archive_request *in, struct archive_draft **out,
+                              struct err *err)
+{
+    struct archive_draft *draft = *out = ARENA_NEW(act->arena, struct archive_draft);
+    struct content c = { .act = act };
+    struct buf file;
+    bool more;
+    c.logs = arena_array(act->arena, USECASE_ARCHIVE_MAX, sizeof(c.logs[0]));
+    buf_init(&file, TEXT_MAX);
+    enum rc rc = collect(&c, act->now - in->older_than_us, &more, err);
+    if (!rc && c.n > 0)
+        rc = make_file(&c.text, act->config->archive_certificate, &file, err);
+    *draft = (struct archive_draft){
+        .logs = c.logs,
+        .n = c.n,
+        .text = arena_strndup(act->arena, buf_str(&c.text), c.text.len),
+        .text_len = c.text.len,
+        .packed = arena_strndup(act->arena, buf_str(&file), file.len),
+        .packed_len = file.len,
+        .certificate = act->config->archive_certificate,
+    };
+    wipe_and_free(&c.text);
+    wipe_and_free(&file);
+    return rc;
+}
+
+enum rc usecase_archive(struct act *act, const struct archive_request *in, const struct archive_draft *draft,
+                        struct archive_answer *out, struct err *err)
 {
     int64_t before = act->now - in->older_than_us;
     *out = (struct archive_answer){ 0 };
@@ -223,10 +321,8 @@ enum rc usecase_archive(struct act *act, const struct archive_request *in, struc
         rc = store_count_archivable(act->store, before, &out->people, err);
     if (rc || in->dry_run)
         return rc ? rc : cleanup_count_cancelled(act, &out->cancelled, err);
-    struct content c = { .act = act,
-                         .rows = arena_array(act->arena, USECASE_ARCHIVE_MAX, sizeof(c.rows[0])) };
-    buf_init(&c.text, TEXT_MAX);
-    rc = store_walk_archivable(act->store, before, USECASE_ARCHIVE_MAX, add_person, &c, &out->more, err);
+    struct content c = { .act = act, .draft = draft };
+    rc = collect(&c, before, &out->more, err);
     if (!rc && c.n > 0)
         rc = keep_content(act, &c, out, err);
     size_t rest = USECASE_ARCHIVE_MAX - c.n;

@@ -106,7 +106,6 @@ static bool put_stages(struct arena *a, struct json_out *o, const struct pipelin
                        const struct log_entry *log, size_t n)
 {
     bool all = true;
-    json_put_key(o, "stages");
     json_open_list(o);
     for (unsigned i = 0; i < p->n; i++)
         if (pipeline_role(p, i) == ROLE_WORKING)
@@ -119,7 +118,6 @@ static bool put_stages(struct arena *a, struct json_out *o, const struct pipelin
 
 static void put_forced_moves(struct json_out *o, const struct log_entry *log, size_t n)
 {
-    json_put_key(o, "forced_moves");
     json_open_list(o);
     for (size_t i = 0; i < n; i++) {
         if (!log[i].forced)
@@ -137,17 +135,38 @@ static void put_forced_moves(struct json_out *o, const struct log_entry *log, si
 
 /* ---- the line ---- */
 
-enum rc archive_put_line(struct act *act, const struct retirement_view *v, struct buf *out, struct err *err)
+enum rc archive_read_log(struct act *act, struct arena *a, const struct retirement *row,
+                         struct archive_log *out, struct err *err)
 {
-    struct arena a = { 0 };
+    struct arena of_log = { 0 };
     struct log_entry *log;
     size_t n;
-    struct json_out o = { .buf = out };
-    enum rc rc = store_log(act->store, &a, v->row.id, &log, &n, err);
-    if (rc) {
-        arena_free(&a);
-        return rc;
+    struct buf stages, moves;
+    struct json_out stages_out = { .buf = &stages }, moves_out = { .buf = &moves };
+    *out = (struct archive_log){ .id = row->id };
+    buf_init(&stages, ARCHIVE_TEXT_MAX);
+    buf_init(&moves, ARCHIVE_TEXT_MAX);
+    enum rc rc = store_log_head(act->store, row->id, &out->head, err);
+    if (!rc)
+        rc = store_log(act->store, &of_log, row->id, &log, &n, err);
+    if (!rc) {
+        out->all_done = put_stages(&of_log, &stages_out, row->pipeline, log, n);
+        put_forced_moves(&moves_out, log, n);
+        out->stages = arena_strndup(a, buf_str(&stages), stages.len);
+        out->forced_moves = arena_strndup(a, buf_str(&moves), moves.len);
     }
+    if (stages.over || moves.over)
+        rc = err_set(err, RC_INTERNAL, "the history of a retirement is too large for an archive");
+    buf_free(&stages);
+    buf_free(&moves);
+    arena_free(&of_log);
+    return rc;
+}
+
+void archive_put_line(const struct retirement_view *v, const struct archive_log *log, struct buf *out)
+{
+    struct arena a = { 0 };
+    struct json_out o = { .buf = out };
     json_open_map(&o);
     json_field_id(&o, "user_id", account_known_as(&a, &v->account));
     json_field_text(&o, "original_username", v->person.username);
@@ -159,12 +178,13 @@ enum rc archive_put_line(struct act *act, const struct retirement_view *v, struc
     put_date(&o, "last_modified_date", v->row.modified_at);
     json_field_int(&o, "retirement_id", v->row.id);
     json_field_text(&o, "state", v->row.pipeline->names[v->row.state]);
-    bool all_done = put_stages(&a, &o, v->row.pipeline, log, n);
-    json_field_bool(&o, "forced", v->row.forced || !all_done);
-    put_forced_moves(&o, log, n);
+    json_put_key(&o, "stages");
+    json_put_raw(&o, log->stages);
+    json_field_bool(&o, "forced", v->row.forced || !log->all_done);
+    json_put_key(&o, "forced_moves");
+    json_put_raw(&o, log->forced_moves);
     json_field_text(&o, "request_uuid", v->uuid);
     json_close_map(&o);
     buf_add_char(out, '\n');
     arena_free(&a);
-    return RC_OK;
 }

@@ -293,6 +293,9 @@ enum rc usecase_forget(struct act *act, bool *more, struct err *err) MUST_CHECK;
 
 enum { USECASE_ARCHIVE_MAX = 1000 }; /* people of one archive: other writes wait until its file is written */
 
+/* A file as it would be, made before the write, which then has less to do. */
+struct archive_draft;
+
 struct archive_request {
     int64_t older_than_us;
     bool dry_run;
@@ -304,11 +307,15 @@ struct archive_answer {
     const char *file;  /* its name; NULL: no file was written */
     bool more;         /* there may be enough for another file */
 };
+/* In a read transaction, beforehand: reads histories and packs, which takes long. The draft is in act's
+ * arena. RC_UNAVAILABLE: the certificate is none. */
+enum rc usecase_draft_archive(struct act *act, const struct archive_request *in, struct archive_draft **out,
+                              struct err *err) MUST_CHECK;
 /* The first transaction: writes the file, reads it back, and overwrites the people in it, and those
- * who cancelled. Before that it finishes what an earlier one has left. RC_CONFLICT "archive_unfinished": that
- * cannot be finished. */
-enum rc usecase_archive(struct act *act, const struct archive_request *in, struct archive_answer *out,
-                        struct err *err) MUST_CHECK;
+ * who cancelled. Before that it finishes what an earlier one has left. Of the draft (NULL: there is none) it
+ * takes what is still so. RC_CONFLICT "archive_unfinished": that cannot be finished. */
+enum rc usecase_archive(struct act *act, const struct archive_request *in, const struct archive_draft *draft,
+                        struct archive_answer *out, struct err *err) MUST_CHECK;
 /* The transactions behind that: the file gets its name, and its people are deleted, a part of them in each;
  * *more: another one is to follow. Also finishes what a server
  * that was killed has left, and removes files that no transaction knows. If a file is missing or cannot get

@@ -113,9 +113,21 @@ enum rc yields_write(struct act *act, const struct yields *f, struct yields_news
 
 /* ---- archive_line.c ---- */
 
+enum { ARCHIVE_TEXT_MAX = 64 * 1024 * 1024 }; /* bytes of an archive before it is packed */
+
+/* What a history says in the line of its retirement; nothing else of the line takes long. */
+struct archive_log {
+    int64_t id;
+    int64_t head; /* the newest entry: as long as it is the newest, the rest is as it was */
+    bool all_done;
+    const char *stages, *forced_moves; /* JSON */
+};
+
+/* Texts in the arena. RC_INTERNAL: it is too large. */
+enum rc archive_read_log(struct act *act, struct arena *a, const struct retirement *row,
+                         struct archive_log *out, struct err *err) MUST_CHECK;
 /* What an archive says of one person: a line of JSON with its newline. */
-enum rc archive_put_line(struct act *act, const struct retirement_view *v, struct buf *out,
-                         struct err *err) MUST_CHECK;
+void archive_put_line(const struct retirement_view *v, const struct archive_log *log, struct buf *out);
 
 /* ---- cleanup.c ---- */
 

@@ -26,12 +26,26 @@ static int64_t add_old(struct fixture *f, const char *username)
     return id;
 }
 
-static struct archive_answer archive(struct fixture *f, bool dry_run)
+static struct archive_answer archive_as_drafted(struct fixture *f, const struct archive_draft *draft,
+                                                bool dry_run)
 {
     struct act act = act_as(f, "client:operator");
     struct archive_answer answer;
-    OK(usecase_archive(&act, &(struct archive_request){ AGE, dry_run }, &answer, &f->err));
+    OK(usecase_archive(&act, &(struct archive_request){ AGE, dry_run }, draft, &answer, &f->err));
     return answer;
+}
+
+static struct archive_answer archive(struct fixture *f, bool dry_run)
+{
+    return archive_as_drafted(f, NULL, dry_run);
+}
+
+static const struct archive_draft *draft(struct fixture *f)
+{
+    struct act act = act_as(f, "client:operator");
+    struct archive_draft *out;
+    OK(usecase_draft_archive(&act, &(struct archive_request){ AGE, false }, &out, &f->err));
+    return out;
 }
 
 static void finish(struct fixture *f)
@@ -171,6 +185,77 @@ static void test_archive__people_who_are_held_back_are_not_read_one_by_one(void 
     assert_in_range(statements, 1, STATEMENTS_MAX);
 }
 
+static enum rc count_histories(void *arg, const char *sql)
+{
+    *(int *)arg += strstr(sql, "FROM chain") != NULL;
+    return RC_OK;
+}
+
+static void test_archive__a_write_reads_no_history_that_was_drafted(void **state)
+{
+    struct fixture *f = *state;
+    int histories = 0;
+    add_old(f, "ada");
+    add_old(f, "bob");
+    f->now += AGE;
+    const struct archive_draft *drafted = draft(f);
+    assert_int_equal(ask(f, "SELECT count(*) FROM archive"), 0);
+    assert_int_equal(access(path_of(f, "", ""), F_OK), -1);
+    db_set_fault(f->db, count_histories, &histories);
+    struct archive_answer answer = archive_as_drafted(f, drafted, false);
+    db_set_fault(f->db, NULL, NULL);
+    assert_int_equal(histories, 0);
+    assert_int_equal(answer.people, 2);
+    finish(f);
+    const char *text = unpack(f, answer.file);
+    assert_non_null(strstr(text, "\"original_username\":\"ada\""));
+    assert_non_null(strstr(text, "\"original_username\":\"bob\""));
+    assert_sound(f);
+}
+
+/* Between the draft and the write one person is sent back and comes again, one comes to be old enough, and
+ * one is gone. */
+static void test_archive__a_write_takes_nothing_of_a_draft_that_is_no_longer_so(void **state)
+{
+    struct fixture *f = *state;
+    int64_t ada = add_old(f, "ada"), bob = add_old(f, "bob");
+    add_old(f, "cleo");
+    f->now += AGE;
+    const struct archive_draft *drafted = draft(f);
+    move_to(f, ada, FORUM_ING);
+    move_to(f, ada, COMPLETE);
+    add_old(f, "eve");
+    move_to(f, bob, FORUM_ING);
+    f->now += AGE;
+    struct archive_answer answer = archive_as_drafted(f, drafted, false);
+    assert_int_equal(answer.people, 3);
+    finish(f);
+    const char *text = unpack(f, answer.file);
+    const char *adas = strstr(text, "\"ada\""), *cleos = strstr(text, "\"cleo\"");
+    assert_non_null(adas);
+    assert_non_null(cleos);
+    assert_non_null(strstr(text, "\"eve\""));
+    assert_null(strstr(text, "\"bob\""));
+    const char *back = strstr(adas, "\"by\":\"operator:ada\""); /* of the stage that was left again */
+    assert_true(back && back < cleos);
+    assert_sound(f);
+}
+
+/* Configurations can be reloaded in between. */
+static void test_archive__a_draft_is_sealed_as_the_write_wants_it(void **state)
+{
+    struct fixture *f = *state;
+    add_old(f, "ada");
+    f->now += AGE;
+    const struct archive_draft *drafted = draft(f);
+    site.archive_certificate = "no certificate";
+    struct archive_answer answer;
+    struct act act = act_as(f, "client:operator");
+    assert_int_equal(
+        usecase_archive(&act, &(struct archive_request){ AGE, false }, drafted, &answer, &f->err),
+        RC_UNAVAILABLE);
+}
+
 static void test_archive__what_a_killed_server_left_is_finished_or_removed(void **state)
 {
     struct fixture *f = *state;
@@ -206,8 +291,8 @@ static void test_archive__the_only_copy_is_waited_for(void **state)
         assert_int_equal(ask(f, "SELECT count(*) FROM archive WHERE finished = 0"), 1);
         assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);
         act = act_as(f, "client:operator");
-        refused(usecase_archive(&act, &(struct archive_request){ AGE, false }, &again, &f->err), RC_CONFLICT,
-                &f->err, "archive_unfinished");
+        refused(usecase_archive(&act, &(struct archive_request){ AGE, false }, NULL, &again, &f->err),
+                RC_CONFLICT, &f->err, "archive_unfinished");
     }
 
     assert_int_equal(rename(elsewhere, folder), 0);
@@ -328,7 +413,7 @@ static void test_archive__a_bad_certificate_is_the_servers_fault(void **state)
     add_old(f, "ada");
     f->now += AGE;
     struct act act = act_as(f, "client:operator");
-    assert_int_equal(usecase_archive(&act, &(struct archive_request){ AGE, false }, &answer, &f->err),
+    assert_int_equal(usecase_archive(&act, &(struct archive_request){ AGE, false }, NULL, &answer, &f->err),
                      RC_UNAVAILABLE);
     assert_non_null(strstr(f->err.text, "archive.certificate_file: it is no certificate"));
     assert_false(err_is_internal(&f->err));
@@ -343,6 +428,9 @@ int main(void)
         S(test_archive__a_dry_run_counts_and_writes_nothing),
         S(test_archive__people_are_held_back_until_partners_are_told),
         S(test_archive__its_files_are_looked_at_once_and_in_the_end),
+        S(test_archive__a_write_reads_no_history_that_was_drafted),
+        S(test_archive__a_write_takes_nothing_of_a_draft_that_is_no_longer_so),
+        S(test_archive__a_draft_is_sealed_as_the_write_wants_it),
         S(test_archive__people_who_are_held_back_are_not_read_one_by_one),
         S(test_archive__what_a_killed_server_left_is_finished_or_removed),
         S(test_archive__the_only_copy_is_waited_for),
