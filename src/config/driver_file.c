@@ -138,7 +138,8 @@ static const struct setting settings[] = {
     { "retirement_pipeline", "list of stages", read_later, 0, NULL,
       "[working, completed, SERVICE, method] for each stage", .required = true },
     { "fetch_ecommerce_segment_id", "true or false", read_known_bool, 0, NULL,
-      "not used: only calls that the catalogue does not have need it" },
+      "not used: a stage of SEGMENT, delete_ecommerce_user deletes what Segment has under the id of the "
+      "shop" },
     { NULL }
 };
 

@@ -1089,6 +1089,33 @@ static void test_config__keys_of_the_scripts_are_services_of_third_parties(void 
     assert_int_equal(s->credentials, CREDENTIALS_NONE);
     c = load_good(DRIVER_FILE "braze_api_key: token-of-braze\n"); /* no stage calls it */
     assert_int_equal(c->n_services, 3);
+    c = load_good(DRIVER_FILE "  - [A, B, SALESFORCE_MARKETING_CLOUD, delete_user]\n"
+                              "salesforce_marketing_cloud_client_id: client\n"
+                              "salesforce_marketing_cloud_secret: secret-of-it\n"
+                              "salesforce_marketing_cloud_subdomain: mcexample\n");
+    s = c->stages[4].action.http.steps[0].service;
+    assert_string_equal(s->url, "https://mcexample.rest.marketingcloudapis.com");
+    assert_string_equal(s->token_url, "https://mcexample.auth.marketingcloudapis.com/v2/token");
+    assert_string_equal(s->client_id, "client");
+    assert_string_equal(s->secret, "secret-of-it");
+}
+
+#define SEGMENT_FILE                                                                                        \
+    "client_id: worker\nclient_secret: 0123456789\nfetch_ecommerce_segment_id: True\n"                      \
+    "base_urls: { lms: \"https://lms.example.com\", ecommerce: \"https://shop.example.com\", segment: "     \
+    "\"https://platform.segmentapis.com/\" }\nsegment_auth_token: token-of-segment\nretirement_pipeline:\n" \
+    "  - [A, B, SEGMENT, delete_and_suppress_learner]\n"
+
+static void test_config__what_the_scripts_did_at_segment_and_lethe_does_not_is_said(void **state)
+{
+    const struct config_warning *warning = load_good(SEGMENT_FILE)->warnings;
+    assert_warning(warning, "lethe.yml:3", "what Segment has under the id of the shop stays");
+    assert_warning(warning->next, "lethe.yml:4", "is Segment's Config API");
+    assert_null(warning->next->next);
+    warning = load_good(SEGMENT_FILE "  - [C, D, SEGMENT, delete_ecommerce_user]\n"
+                                     "services: { segment: { url: \"https://segment.example\" } }\n")
+                  ->warnings;
+    assert_null(warning);
 }
 
 static void test_config__what_worked_for_years_is_only_warned_about(void **state)
@@ -1754,6 +1781,7 @@ int main(void)
         T(test_config__more_in_a_row_of_the_file_of_a_driver),
         T(test_config__our_own_settings_in_the_file_of_a_driver),
         T(test_config__keys_of_the_scripts_are_services_of_third_parties),
+        T(test_config__what_the_scripts_did_at_segment_and_lethe_does_not_is_said),
         T(test_config__all_wrong_lines_of_a_salts_file_are_said),
         T(test_config__what_worked_for_years_is_only_warned_about),
         T(test_config__the_file_of_a_driver_is_known_by_its_look),
