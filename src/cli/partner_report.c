@@ -331,11 +331,9 @@ static void print_files(const struct telling *t, bool json)
 /* An empty report beside an LMS may be of people who wait on the LMS's list. */
 static void point_to_the_lms(void)
 {
-    fputs("lethe: nobody is on the list here. These people come from an LMS, which alone knows their "
-          "organisations: those "
-          "of a stage LMS.retirement_partner_queue are on the LMS's list, which the script "
-          "retirement_partner_report "
-          "reads\n",
+    fputs("lethe: nobody is on the list here. Only the LMS that these people come from knows their "
+          "organisations: a stage LMS.retirement_partner_queue puts them on the LMS's list, which the script "
+          "retirement_partner_report reads\n",
           stderr);
 }
 
