@@ -23,7 +23,10 @@ static const char sections[] =
     "\"https://{salesforce_marketing_cloud_subdomain}.rest.marketingcloudapis.com\", oauth2: { "
     "client_id: \"{salesforce_marketing_cloud_client_id}\", "
     "client_secret: \"{salesforce_marketing_cloud_secret}\", token_url: "
-    "\"https://{salesforce_marketing_cloud_subdomain}.auth.marketingcloudapis.com/v2/token\" } }\n";
+    "\"https://{salesforce_marketing_cloud_subdomain}.auth.marketingcloudapis.com/v2/token\" } }\n"
+    "RED_VENTURES: { url: \"{red_ventures_deletion_url}\", oauth2: { client_id: \"{red_ventures_username}\", "
+    "client_secret: \"{red_ventures_password}\", token_url: \"https://{red_ventures_auth_url}/oauth/token\", "
+    "audience: \"{red_ventures_audience}\" } }\n";
 
 /* The scripts' address of Segment, before there was a Public API. */
 #define CONFIG_API "platform.segmentapis.com"

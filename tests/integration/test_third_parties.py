@@ -22,7 +22,7 @@ SECRETS = {"segment.token": "token-of-segment", "braze.token": "token-of-braze",
            "hubspot.token": "token-of-hubspot", "mailchimp.key": "key-of-mailchimp", "zendesk.token": "token-of-zendesk",
            "stripe.key": "key-of-stripe", "lms.secret": "secret-of-the-lms", "marketing-cloud.secret": "secret-of-marketing-cloud",
            "intercom.token": "token-of-intercom", "discourse.key": "key-of-discourse", "keycloak.secret": "secret-of-keycloak",
-           "mautic.secret": "secret-of-mautic", "matomo.token": "token-of-matomo"}
+           "mautic.secret": "secret-of-mautic", "red-ventures.secret": "secret-of-red-ventures", "matomo.token": "token-of-matomo"}
 
 
 def documented():
@@ -395,6 +395,19 @@ class Keycloak(WithTokens):
         return 204 if self.people.pop(path.rsplit("/", 1)[1], None) else (404, {"error": "User not found"})
 
 
+class RedVentures(WithTokens):
+    token_path = "/oauth/token"
+    secret = "secret-of-red-ventures"
+
+    def answer(self, call, path, query):
+        if path == self.token_path:
+            assert "audience" in dict(urllib.parse.parse_qsl(call.raw.decode()))
+            return self.give_token(call)
+        assert (call.method, path) == ("DELETE", "/v1/users")
+        self.people.pop(query["email"], None)
+        return 204
+
+
 def digest(address):
     return hashlib.md5(address.lower().encode()).hexdigest()
 
@@ -417,17 +430,18 @@ PARTIES = {
     "mautic": (Mautic, lambda address: {"47": [address], "48": [address]}),
     "matomo": (Matomo, lambda address: {"101": ["4711"], "102": ["4711"], "103": ["4711"]}),
     "keycloak": (Keycloak, lambda address: {"5f1c-ada": ["ada"]}),
+    "red_ventures": (RedVentures, lambda address: {address: ["ada"]}),
 }
 ADDRESS = "o'ada\\\"+1@example.com"
 NOBODY = {"segment": {}, "braze": {}, "amplitude": {}, "salesforce": {"Lead": [("00Q2", "x@example.com")], "Contact": []},
           "hubspot": {"52": ["x@example.com"]}, "mailchimp": {digest("x@example.com"): ["x@example.com"]}, "zendesk": {"35437": ["471"]},
           "stripe": {"cus_3": ["x@example.com"]}, "ecommerce": {"ecommerce-8": ["x@example.com"]},
           "salesforce_marketing_cloud": {"key-2": ["x@example.com"]}, "intercom": {"6762": ["471"]}, "discourse": {"18": ["471"]},
-          "keycloak": {"5f1c-adam": ["adam"]}, "mautic": {"49": ["x@example.com"]}, "matomo": {"104": ["471"]}}
+          "keycloak": {"5f1c-adam": ["adam"]}, "red_ventures": {"x@example.com": ["x"]}, "mautic": {"49": ["x@example.com"]}, "matomo": {"104": ["471"]}}
 LEFT = {"salesforce": {"Lead": [("00Q2", "x@example.com")], "Contact": []}, "discourse": {"17": []}}
-SAYS_NOTHING_TO_ERASE = set(PARTIES) - {"segment", "braze"}
-PROBED = [name for name in PARTIES if name not in ("segment", "ecommerce", "amplitude")]
-WITH_TOKENS = ["salesforce", "ecommerce", "salesforce_marketing_cloud", "mautic", "keycloak"]
+SAYS_NOTHING_TO_ERASE = set(PARTIES) - {"segment", "braze", "red_ventures"}
+PROBED = [name for name in PARTIES if name not in ("segment", "ecommerce", "amplitude", "red_ventures")]
+WITH_TOKENS = ["salesforce", "ecommerce", "salesforce_marketing_cloud", "mautic", "keycloak", "red_ventures"]
 POLLED = ["segment", "ecommerce", "amplitude", "salesforce_marketing_cloud"]
 
 

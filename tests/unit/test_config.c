@@ -1098,6 +1098,15 @@ static void test_config__keys_of_the_scripts_are_services_of_third_parties(void 
     assert_string_equal(s->token_url, "https://mcexample.auth.marketingcloudapis.com/v2/token");
     assert_string_equal(s->client_id, "client");
     assert_string_equal(s->secret, "secret-of-it");
+    c = load_good(DRIVER_FILE "  - [A, B, RED_VENTURES, delete_user]\n"
+                              "red_ventures_username: client\nred_ventures_password: secret-of-it\n"
+                              "red_ventures_audience: https://audience.example\n"
+                              "red_ventures_auth_url: example.auth0.com\n"
+                              "red_ventures_deletion_url: https://deletion.example/v1/users\n");
+    s = c->stages[4].action.http.steps[0].service;
+    assert_string_equal(s->url, "https://deletion.example/v1/users");
+    assert_string_equal(s->token_url, "https://example.auth0.com/oauth/token");
+    assert_string_equal(s->audience, "https://audience.example");
 }
 
 #define SEGMENT_FILE                                                                                        \
@@ -1219,7 +1228,8 @@ static void test_config__an_entry_of_the_catalogue_is_a_stage_like_any_other(voi
     "  discourse: { url: \"https://discourse.example.com\" }\n"                                   \
     "  mautic: { url: \"https://mautic.example.com\" }\n"                                         \
     "  matomo: { url: \"https://matomo.example.com\" }\n"                                         \
-    "  keycloak: { url: \"https://keycloak.example.com\" }\n"
+    "  keycloak: { url: \"https://keycloak.example.com\" }\n"                                     \
+    "  red_ventures: { url: \"https://red-ventures.example.com/users\" }\n"
 
 static void test_config__all_of_the_catalogue_is_valid(void **state)
 {

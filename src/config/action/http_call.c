@@ -30,8 +30,8 @@ static enum rc compile(struct reading *r, enum template_kind kind, const struct 
 
 static const char *path_fault(const char *path)
 {
-    if (path[0] != '/' || path[1] == '/')
-        return "a path begins with one /";
+    if (path[0] != '?' && (path[0] != '/' || path[1] == '/'))
+        return "a path begins with one /, or with ? where the url is the whole path";
     for (const char *c = path; *c; c++) {
         if (*c <= ' ' || *c > '~')
             return "a path has no spaces and no letters beyond ASCII: write them as %XX";
