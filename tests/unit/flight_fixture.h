@@ -15,6 +15,7 @@ static struct flight flight;
 static struct scratch scratch;
 static struct arena arena;
 static struct config *config;
+static const struct process_runner *runner; /* of programs; NULL: the system's */
 
 #define STAGE_A \
     "- { working: ERASING_A, completed: A_ERASED, http: { service: svc, post: \"/a/{original_username}\" }"
@@ -34,6 +35,7 @@ static inline void start_flight(void)
 {
     struct err err;
     expect_ok(tools_open(&tools, &m.runtime, NULL, &err), &err);
+    tools.processes.runner = runner ? runner : tools.processes.runner;
     services_open(&services, &(struct services_conf){ .config = config,
                                                       .runtime = &m.runtime,
                                                       .ranks = (unsigned)config->n_stages + 1,

@@ -12,6 +12,9 @@
  * a call of which nobody knows whether it took effect (and it did not) the same call finds nobody, which is
  * taken for its work.
  *
+ * The same of programs that erase, and of databases, in a shorter run: a program does its work, half of it,
+ * or none, and ends in any way; a database takes a transaction whole, or not, and is heard or not.
+ *
  * LETHE_SEED=N repeats a run; its number is printed.
  */
 #include "flight_fixture.h"
@@ -21,9 +24,10 @@
 
 enum {
     STAGES = 250,
-    VARIANTS = 3,    /* of each: the steps are others, the service is the same */
-    SEQUENCES = 100, /* with each of them */
-    MOVES_MAX = 400, /* in a sequence */
+    OTHER_STAGES = 250, /* of programs and databases, in the second run */
+    VARIANTS = 3,       /* of each: the steps are others, the service is the same */
+    SEQUENCES = 100,    /* with each of them */
+    MOVES_MAX = 400,    /* in a sequence */
     RECORDS_MAX = 3,
     RESUMES_MAX = 4
 };
@@ -42,6 +46,8 @@ static bool chance(unsigned percent)
 }
 
 /* ---- the stage ---- */
+
+static enum { BY_HTTP, BY_PROGRAM, BY_DATABASE } way;
 
 static struct {
     bool in_rounds, verifies, verify_sees_bin;
@@ -119,6 +125,27 @@ static void make_stage(void)
     add(stage.in_rounds ? ", rounds: 4 }" : " }");
     if (stage.verifies)
         add(", verify: { http: { service: svc, " WHO "get: /count }, count: /n, after: [0s, 5s] }");
+    add(", timeout: 2s, retry: { for: 6s, first: 1s, longest: 1s } }\n");
+}
+
+/* A program has no word for nobody unless the stage gives it one. */
+static void make_other_stage(void)
+{
+    bool is_program = way == BY_PROGRAM;
+    stage.text[0] = '\0';
+    add("stages:\n- { working: ERASING_A, completed: A_ERASED, ");
+    if (is_program)
+        add(chance(70) ? "exec: { command: [/bin/true, erase], nothing_to_erase: [44] }"
+                       : "exec: { command: [/bin/true, erase] }");
+    else
+        add(chance(50)
+                ? "sql: { service: db, statements: [ \"DELETE FROM a WHERE n = {original_username}\" ] }"
+                : "sql: { service: db, statements: [ \"DELETE FROM a WHERE n = {original_username}\", "
+                  "\"DELETE FROM b WHERE n = {original_username}\" ] }");
+    if (stage.verifies)
+        add(is_program ? ", verify: { exec: { command: [/bin/true, count] }, after: [0s, 5s] }"
+                       : ", verify: { sql: { service: db, query: \"SELECT count(*) FROM a WHERE n = "
+                         "{original_username}\" }, after: [0s, 5s] }");
     add(", timeout: 2s, retry: { for: 6s, first: 1s, longest: 1s } }\n");
 }
 
@@ -255,6 +282,132 @@ static void serve(const struct http_call *call)
         count_left();
 }
 
+/* ---- programs, and databases, which a program of ours speaks to ---- */
+
+static struct process *running;
+
+static enum rc start_program(struct process *p, const struct process_conf *conf, struct err *err)
+{
+    assert_null(running);
+    running = p;
+    buf_init(&p->output, conf->output_max);
+    return RC_OK;
+}
+
+static void cancel_program(struct process *p)
+{
+    assert_ptr_equal(p, running);
+    running = NULL;
+    buf_free(&p->output);
+}
+
+static const struct process_runner made_up_runner = { .start = start_program, .cancel = cancel_program };
+
+static void program_ends(int wait_status, const char *output)
+{
+    struct process *p = running;
+    running = NULL;
+    buf_add_str(&p->output, output);
+    struct buf copy = p->output;
+    p->ended(p, wait_status);
+    buf_free(&copy);
+}
+
+static int exits(int status)
+{
+    return status << 8;
+}
+
+/* What a program said and how it exits is said.text and said.status. */
+static void serve_program(void)
+{
+    const struct call *call = running->arg;
+    enum record *record = &service.record[0];
+    bool is_there = *record == PRESENT || (stage.verify_sees_bin && *record == BINNED);
+    bool is_erased = is_found(*record);
+    if (way == BY_PROGRAM && call->is_probe) {
+        say(0, is_there ? "1" : "0");
+    } else if (way == BY_PROGRAM) {
+        say(is_erased ? 0 : 44, "");
+        *record = is_erased ? GONE : *record;
+    } else if (call->conf->sql.is_query) {
+        say(0, is_there ? "{\"rows\":[1],\"value\":\"1\"}" : "{\"rows\":[1],\"value\":\"0\"}");
+    } else {
+        bool are_two = call->conf->sql.n == 2;
+        say(0, is_erased ? (are_two ? "{\"rows\":[0,1]}" : "{\"rows\":[1]}")
+                         : (are_two ? "{\"rows\":[0,0]}" : "{\"rows\":[0]}"));
+        *record = is_erased ? GONE : *record;
+    }
+}
+
+/* A program may end in the midst of its work; a transaction is whole, or nothing. */
+static void serve_half(void)
+{
+    const struct call *call = running->arg;
+    if (way == BY_PROGRAM && !call->is_probe && service.record[0] == PRESENT)
+        service.record[0] = BINNED;
+}
+
+static void answer_of_program(void)
+{
+    static const int killed[] = { 9, 15, 11 }, failures[] = { 75, 1, 2, 3, 126, 255 };
+    static const char *const rolled_back[] = {
+        "{\"failed\":\"connect\",\"state\":\"08001\",\"words\":\"\"}",
+        "{\"failed\":\"statement\",\"statement\":1,\"state\":\"40001\",\"words\":\"\"}",
+        "{\"failed\":\"statement\",\"statement\":1,\"state\":\"42000\",\"words\":\"\"}",
+        "{\"failed\":\"commit\",\"state\":\"40001\",\"words\":\"\"}",
+    };
+    static const char *const unheard[] = {
+        "", "{\"rows\":[", "{\"failed\":\"commit\",\"state\":\"08S01\",\"dead\":true,\"words\":\"\"}"
+    };
+    bool is_program = way == BY_PROGRAM;
+    if (chance(65)) {
+        serve_program();
+        program_ends(exits((int)said.status), said.text);
+        return;
+    }
+    unsigned done = draw(3);
+    if (done == 2)
+        serve_program();
+    else if (done == 1)
+        serve_half();
+    bool is_late = chance(30);
+    running->timed_out = is_late;
+    if (is_late || chance(30)) {
+        doubt(NULL);
+        program_ends(is_late ? 9 : killed[draw(3)], is_program ? "half a wo" : "");
+    } else if (is_program) {
+        doubt(NULL);
+        program_ends(exits(failures[draw(6)]), "it failed");
+    } else if (done == 2) {
+        program_ends(exits(0), unheard[draw(3)]);
+    } else {
+        program_ends(exits(0), rolled_back[draw(4)]);
+    }
+}
+
+/* ---- a call of either kind ---- */
+
+static bool is_calling(void)
+{
+    return m.n_calls > 0 || running;
+}
+
+static void serve_call(void)
+{
+    if (running && chance(50))
+        serve_half();
+    else if (running)
+        serve_program();
+    else
+        serve(m.calls[0]);
+}
+
+static void doubt_call(void)
+{
+    doubt(m.n_calls > 0 ? m.calls[0] : NULL);
+}
+
 /* ---- the authority ---- */
 
 enum where { WORKING, ERRORED, COMPLETE };
@@ -313,10 +466,10 @@ static void move_by_hand(void)
 static void kill_driver(void)
 {
     bool held = flight.in_flight > 0;
-    if (m.n_calls > 0 && chance(50))
-        serve(m.calls[0]);
+    if (is_calling() && chance(50))
+        serve_call();
     if (held)
-        doubt(m.n_calls > 0 ? m.calls[0] : NULL);
+        doubt_call();
     change_driver(20);
     if (!held)
         return;
@@ -430,9 +583,11 @@ static void call_ends(void)
         kill_driver();
     } else if (chance(3)) {
         if (chance(50))
-            serve(m.calls[0]);
-        doubt(m.calls[0]);
+            serve_call();
+        doubt_call();
         flight_stop(&flight, 2);
+    } else if (running) {
+        answer_of_program();
     } else {
         answer();
     }
@@ -443,7 +598,7 @@ static void move(void)
     int64_t next_at = timers_next_at(&m.runtime.timers);
     if (flight.n_reports > 0) {
         report();
-    } else if (m.n_calls > 0) {
+    } else if (is_calling()) {
         call_ends();
     } else if (flight.in_flight == 0) {
         flight.stopping = 0;
@@ -483,38 +638,62 @@ static void go_through(void)
     start_flight();
 }
 
-static void test_done_property__complete_means_gone(void **state)
+static void go_through_stages(int n)
 {
     const char *given = getenv("LETHE_SEED");
     log_setup(LOG_ERROR, false, STDERR_FILENO);
     seed = given ? strtoull(given, NULL, 10) : (uint64_t)clock_read(CLOCK_REALTIME);
     drawn = seed;
+    n_completed = n_errored = 0;
     print_message("# LETHE_SEED=%" PRIu64 "\n", seed);
-    for (int i = 0; i < STAGES; i++) {
+    for (int i = 0; i < n; i++) {
         if (i > 0)
             end_flight();
         arena_reset(&arena);
         make_service();
+        if (runner) {
+            way = chance(50) ? BY_PROGRAM : BY_DATABASE;
+            stage.in_rounds = false;
+            stage.hard_misses_bin = way == BY_PROGRAM && chance(40);
+        }
         for (int k = 0; k < VARIANTS; k++) {
-            make_stage();
+            if (runner)
+                make_other_stage();
+            else
+                make_stage();
             if (k > 0)
                 end_flight();
-            open_flight(", breaker: none", stage.text);
+            open_flight(runner ? " }, db: { odbc: \"Driver=x\", breaker: none" : ", breaker: none",
+                        stage.text);
             stage.variants[k] = config;
             stage.texts[k] = arena_strdup(&arena, stage.text);
         }
         for (int k = 0; k < SEQUENCES; k++)
             go_through();
     }
-    print_message("# %u of %d sequences end in COMPLETE, %u in ERRORED\n", n_completed, STAGES * SEQUENCES,
-                  n_errored);
-    assert_true(n_completed > STAGES * SEQUENCES / 2 && n_errored > STAGES * SEQUENCES / 100);
+    unsigned all = (unsigned)n * SEQUENCES;
+    print_message("# %u of %u sequences end in COMPLETE, %u in ERRORED\n", n_completed, all, n_errored);
+    assert_true(n_completed > all / 2 && n_errored > all / 100);
+}
+
+static void test_done_property__complete_means_gone(void **state)
+{
+    way = BY_HTTP;
+    runner = NULL;
+    go_through_stages(STAGES);
+}
+
+static void test_done_property__of_programs_and_databases_too(void **state)
+{
+    runner = &made_up_runner;
+    go_through_stages(OTHER_STAGES);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_done_property__complete_means_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_done_property__of_programs_and_databases_too, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,8 +154,16 @@ struct process {
 
 struct pollfd;
 
+struct process_conf;
+/* How programs are run; a test has a way of its own. */
+struct process_runner {
+    enum rc (*start)(struct process *p, const struct process_conf *conf, struct err *err);
+    void (*cancel)(struct process *p);
+};
+
 struct processes {
     struct runtime *runtime;
+    const struct process_runner *runner;
     struct process **list; /* that run */
     size_t n, room;
     struct pollfd *fds; /* two for each of them, and one more that is the caller's */

@@ -177,13 +177,11 @@ static enum rc open_and_spawn(struct process *p, const struct process_conf *conf
     return rc;
 }
 
-enum rc process_start(struct process *p, const struct process_conf *conf, struct err *err)
+static enum rc run_program(struct process *p, const struct process_conf *conf, struct err *err)
 {
     struct processes *all = p->all;
     int input = -1;
     p->limit = (struct timer){ .fire = time_is_over, .arg = p };
-    p->timed_out = false;
-    p->began_at = world_mono(all->runtime->world);
     enum rc rc = open_input(conf->input, &input, err);
     if (rc)
         return rc;
@@ -231,19 +229,33 @@ static int reap(struct process *p)
     return wait_status;
 }
 
-void process_cancel(struct call *call)
+static void end_program(struct process *p)
 {
-    struct process *p = &call->work.process;
     reap(p);
     clean_up(p);
     buf_free(&p->output);
+}
+
+static const struct process_runner of_system = { .start = run_program, .cancel = end_program };
+
+enum rc process_start(struct process *p, const struct process_conf *conf, struct err *err)
+{
+    p->timed_out = false;
+    p->began_at = world_mono(p->all->runtime->world);
+    return p->all->runner->start(p, conf, err);
+}
+
+void process_cancel(struct call *call)
+{
+    struct process *p = &call->work.process;
+    p->all->runner->cancel(p);
 }
 
 /* ---- the loop ---- */
 
 void processes_open(struct processes *all, struct runtime *runtime)
 {
-    *all = (struct processes){ .runtime = runtime };
+    *all = (struct processes){ .runtime = runtime, .runner = &of_system };
     all->fds = xcalloc(1, sizeof(*all->fds)); /* the caller's */
 }
 
