@@ -303,6 +303,19 @@ static void test_news__a_claim_says_where_the_lms_is_and_whether_it_may_have_bee
     expect_nothing_to_do(f);
 }
 
+static void test_news__a_driver_that_died_asked_for_nothing_after_its_lease(void **state)
+{
+    struct fixture *f = *state;
+    struct act act;
+    tell(f, listed("PENDING"));
+    claims(f);
+    f->now += 3600 * CLOCK_S;
+    act = act_as(f, "server");
+    OK(usecase_note_dead_driver(&act, "d1", &f->err)); /* the lease counts as ended now */
+    assert_in_range(claims(f).claims[0].source.ended_ms, 3500 * 1000, 3600 * 1000 - 1);
+    assert_int_equal(sourced(f).held_until, 0);
+}
+
 static void test_news__no_driver_takes_what_the_lms_is_to_be_told_first(void **state)
 {
     struct fixture *f = *state;
@@ -532,6 +545,7 @@ int main(void)
         S(test_news__three_states_are_compared),
         S(test_news__that_is_older_than_what_is_known_is_nothing),
         S(test_news__a_claim_says_where_the_lms_is_and_whether_it_may_have_been_told),
+        S(test_news__a_driver_that_died_asked_for_nothing_after_its_lease),
         S(test_news__no_driver_takes_what_the_lms_is_to_be_told_first),
         S(test_news__an_operator_moves_it_while_it_is_told),
         S(test_news__complete_is_told_behind_the_last_completed_state),
