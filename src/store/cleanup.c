@@ -182,8 +182,8 @@ static enum rc forget_one(struct store *s, const struct marked *m, struct err *e
         "$1)"
         " WHERE id = (SELECT state_id FROM retirement WHERE id = $1)",
         "DELETE FROM retirement WHERE id = $1",
-        "INSERT INTO source_forgotten (number) SELECT number FROM source"
-        " WHERE retirement_id = $1 AND known = 'ERRORED' ON CONFLICT DO NOTHING",
+        "INSERT INTO source_forgotten (number, known) SELECT number, known FROM source"
+        " WHERE retirement_id = $1 AND known NOT IN ('ABORTED', 'COMPLETE') ON CONFLICT DO NOTHING",
         "DELETE FROM source WHERE retirement_id = $1",
         "DELETE FROM stage_memo WHERE retirement_id = $1",
         "DELETE FROM redacted WHERE retirement_id = $1",

@@ -257,8 +257,8 @@ static const char *const schema_1[] = {
     "  next_at INTEGER,"
     "  trouble TEXT,"
     "  held_until INTEGER);"
-    /* Numbers of the LMS whose ERRORED retirement was forgotten here, while the LMS goes on listing it. */
-    "CREATE TABLE source_forgotten (number INTEGER PRIMARY KEY);"
+    /* Numbers of the LMS that were forgotten here, and the state in which the LMS may go on listing them. */
+    "CREATE TABLE source_forgotten (number INTEGER PRIMARY KEY, known TEXT NOT NULL);"
     "CREATE INDEX source_next ON source (next_at) WHERE next_at IS NOT NULL;"
     "CREATE INDEX source_behind ON source (behind, trouble) WHERE behind > 0;"
 

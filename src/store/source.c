@@ -74,11 +74,12 @@ enum rc store_find_sourced(struct store *s, struct arena *a, int64_t number, str
     return find(s, a, "SELECT " COLUMNS " FROM source WHERE number = $1", number, out, err);
 }
 
-enum rc store_was_forgotten(struct store *s, int64_t number, bool *out, struct err *err)
+enum rc store_was_forgotten(struct store *s, int64_t number, const char *state, bool *out, struct err *err)
 {
     int64_t n = 0;
-    enum rc rc = store_first_int(s->db, "SELECT count(*) FROM source_forgotten WHERE number = $1",
-                                 DB_ARGS(DB_INT(number)), &n, err);
+    enum rc rc =
+        store_first_int(s->db, "SELECT count(*) FROM source_forgotten WHERE number = $1 AND known = $2",
+                        DB_ARGS(DB_INT(number), DB_TEXT(state)), &n, err);
     *out = n > 0;
     return rc;
 }

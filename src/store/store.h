@@ -554,8 +554,9 @@ enum rc store_get_sourced(struct store *s, struct arena *a, int64_t retirement_i
                           struct err *err) MUST_CHECK;
 enum rc store_find_sourced(struct store *s, struct arena *a, int64_t number, struct sourced *out,
                            struct err *err) MUST_CHECK;
-/* Was it forgotten here while the LMS had it in ERRORED, and goes on listing it? */
-enum rc store_was_forgotten(struct store *s, int64_t number, bool *out, struct err *err) MUST_CHECK;
+/* Was it forgotten here while the LMS was known to have it in this state? */
+enum rc store_was_forgotten(struct store *s, int64_t number, const char *state, bool *out,
+                            struct err *err) MUST_CHECK;
 enum rc store_take_back_forgotten(struct store *s, int64_t number, struct err *err) MUST_CHECK;
 /* Those about which the LMS is to be told or asked by now, longest due first, at most limit. */
 enum rc store_due_sourced(struct store *s, struct arena *a, int64_t now, size_t limit, struct sourced **out,

@@ -156,15 +156,12 @@ static enum rc check_states(struct act *act, const struct wire_news *news, struc
     return rc;
 }
 
-/* Was this one forgotten here while it was ERRORED? The LMS may list it for years, and it stays forgotten
- * until an administrator of the LMS sends it on its way again. */
+/* Was this one forgotten here, and the LMS lists it as before? That may be ERRORED, for years, or an earlier
+ * state if the LMS was not told any more. It stays forgotten until it is moved at the LMS. */
 static enum rc is_forgotten(struct act *act, const struct wire_news *news, bool *out, struct err *err)
 {
-    enum rc rc = store_was_forgotten(act->store, news->id, out, err);
-    if (rc || !*out || text_is_same(news->state, "ERRORED"))
-        return rc;
-    *out = false;
-    return store_take_back_forgotten(act->store, news->id, err);
+    enum rc rc = store_was_forgotten(act->store, news->id, news->state, out, err);
+    return rc || *out ? rc : store_take_back_forgotten(act->store, news->id, err);
 }
 
 static enum rc add_person(struct act *act, const struct wire_news *news, int64_t at, struct err *err)

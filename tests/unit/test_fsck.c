@@ -63,7 +63,7 @@ static const struct breakage breakages[] = {
     { "source", "INSERT INTO source VALUES (1, 4711, 'NOWHERE', 1, 0, NULL, NULL, NULL)" },
     { "source", "INSERT INTO source VALUES (1, 4711, 'NOWHERE', 1, 1, NULL, NULL, NULL)" },
     { "source", "INSERT INTO source VALUES (1, 4711, NULL, 1, 0, NULL, NULL, NULL);"
-                "INSERT INTO source_forgotten VALUES (4711)" },
+                "INSERT INTO source_forgotten VALUES (4711, 'ERRORED')" },
     { "I14", "UPDATE retirement SET live = 0 WHERE id = 3" },
     { "I14", "DROP INDEX retirement_live; UPDATE retirement SET account_id = 2 WHERE id = 3" },
     { "I15", "UPDATE retirement_log SET flags = 0 WHERE flags = 2" },

@@ -434,6 +434,28 @@ static void test_news__what_was_forgotten_in_errored_stays_forgotten(void **stat
     assert_sound(f);
 }
 
+/* The LMS was not told of it any more. */
+static void test_news__what_was_forgotten_before_the_lms_knew_stays_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct forget_answer done;
+    bool more = true;
+    tell(f, listed("PENDING"));
+    claims(f);
+    tell(f, (struct wire_news){ .state = "FORUM_ING", .told = true });
+    report_as(f, (struct wire_report){ .outcome = WIRE_FAILED, .status = 422, .in_s = -1 });
+    assert_string_equal(state_of(f, 1), "ERRORED");
+    struct act act = act_as(f, "operator:ada");
+    OK(usecase_forget_one(&act, 1, "asked to", &done, &f->err));
+    while (more)
+        OK(usecase_forget(&act, &more, &f->err));
+    tell(f, listed("FORUM_ING"));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 0);
+    tell(f, listed("FORUM_DONE"));
+    assert_int_equal(ask(f, "SELECT count(*) FROM retirement"), 1);
+    assert_sound(f);
+}
+
 static void test_news__a_driver_at_work_is_not_disturbed(void **state)
 {
     struct fixture *f = *state;
@@ -554,6 +576,7 @@ int main(void)
         S(test_news__a_driver_at_work_is_not_disturbed),
         S(test_news__a_list_that_contradicts_a_404_is_not_believed_for_a_while),
         S(test_news__what_was_forgotten_in_errored_stays_forgotten),
+        S(test_news__what_was_forgotten_before_the_lms_knew_stays_forgotten),
         S(test_news__a_refusal_is_an_alarm_once_and_rests),
         S(test_news__the_lms_is_asked_about_those_it_was_silent_about),
         S(test_news__requests_and_cancels_are_the_lms_s),
