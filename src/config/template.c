@@ -404,10 +404,26 @@ enum rc template_compile(struct arena *a, enum template_kind kind, const char *t
     return rc;
 }
 
+static bool tells_person(int place, const bool *more)
+{
+    if (place == FIXED)
+        return false;
+    return place < PLACES_N ? strcmp(place_names[place], "requested_at") != 0
+                            : more && more[place - PLACES_N];
+}
+
 bool template_names_person(const struct template *t, const bool *more)
 {
     for (const struct piece *piece = t ? t->first : NULL; piece; piece = piece->next)
-        if (piece->place != FIXED && (piece->place < PLACES_N || (more && more[piece->place - PLACES_N])))
+        if (tells_person(piece->place, more))
+            return true;
+    return false;
+}
+
+bool template_has_place(const struct template *t)
+{
+    for (const struct piece *piece = t ? t->first : NULL; piece; piece = piece->next)
+        if (piece->place != FIXED && piece->place < PLACES_N)
             return true;
     return false;
 }

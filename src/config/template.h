@@ -92,9 +92,11 @@ const struct template *template_end(struct template_maker *m);
 /* Is there such a place? Filters behind it are not looked at. */
 bool template_knows(const struct template_maker *m, const char *name);
 
-/* Has it a place of the person? t: NULL has none. more: which captured values are the person's; NULL: none.
- */
+/* Has it a place that tells the person from others? The time of the request does not. t: NULL has none.
+ * more: which captured values are the person's; NULL: none. */
 bool template_names_person(const struct template *t, const bool *more);
+/* Has it a place that claims fill, whether of the person or of the request? */
+bool template_has_place(const struct template *t);
 
 /* The first place for a person's data in a text; NULL: there is none. */
 const char *template_find_place(const char *text);

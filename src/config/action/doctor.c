@@ -44,9 +44,9 @@ enum rc doctor_check_http(const struct action_conf *action, struct doctor_conf *
     const struct http_step_conf *first = action->http.steps;
     if (action->http.n_steps == 0 || !first->method || !first->path)
         return RC_OK; /* the call is a mistake of its own */
-    if (template_names_person(doctor->call.body.text, NULL))
+    if (template_has_place(doctor->call.body.text))
         return yaml_key_error(yaml_get(at, "json"), err, "a place would make it a call about a person");
-    if (template_names_person(first->path, NULL))
+    if (template_has_place(first->path))
         return yaml_key_error(at, err, "the path of the call has a place, so there is no call about nobody");
     if (strcmp(first->method, "GET") == 0 || strcmp(first->method, "DELETE") == 0)
         return yaml_key_error(at, err, "%s has no body that could be about nobody", first->method);

@@ -51,13 +51,13 @@ static const char *statement_fault(const char *text)
     return quote ? "a quote is opened and not closed" : NULL;
 }
 
-static bool is_of_everybody(const char *text)
+static bool is_of_everybody(const char *text, const struct template *t)
 {
     text += strspn(text, " \t\n");
     static const char *const changes[] = { "delete", "update", "truncate", "with" };
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
         if (strncasecmp(text, changes[i], strlen(changes[i])) == 0)
-            return !template_find_place(text);
+            return !template_names_person(t, NULL);
     return false;
 }
 
@@ -92,7 +92,7 @@ static enum rc read_statements(struct reading *r, const struct setting *s, const
     size_t n = 0;
     for (const struct yaml *child = at->first; child; child = child->next, n++) {
         enum rc one = read_statement(r, child, &statements[n], err);
-        if (!one && is_of_everybody(child->text))
+        if (!one && is_of_everybody(child->text, statements[n].sql))
             one = yaml_error(child, err,
                              "it has no place like {original_email}, so it would change all people");
         reading_go_on(r, child, one, &rc, err);
