@@ -10,6 +10,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
 import urllib.parse
 
@@ -72,6 +73,7 @@ class Site:
         self.processes = []
         self.port = None
         self.tokens = {}
+        self.token_lock = threading.Lock()
         self.config = {
             "data_dir": "data",
             "listen": "127.0.0.1:0",
@@ -459,10 +461,11 @@ class Site:
         return self.ok("client", "add", name, "--scope", scope, "--json").json
 
     def token(self, scope):
-        if scope not in self.tokens:
-            made = self.client(f"test-{len(self.tokens)}", scope)
-            self.tokens[scope] = self.token_of(made)
-        return self.tokens[scope]
+        with self.token_lock:
+            if scope not in self.tokens:
+                made = self.client(f"test-{len(self.tokens)}", scope)
+                self.tokens[scope] = self.token_of(made)
+            return self.tokens[scope]
 
     def token_of(self, made):
         """A token for the client that client() made."""

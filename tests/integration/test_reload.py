@@ -162,7 +162,11 @@ def test_it_ends_with_drive_once(pipeline):
     gate = pipeline.forum.script = Gate()
     pipeline.configure(log={"level": "debug"})
     pipeline.request("ada")
-    process = pipeline.start("drive", "--once")
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
+    try:
+        process = pipeline.start("drive", "--once")
+    finally:
+        signal.signal(signal.SIGHUP, before)
     gate.wait_reached()
     process.send_signal(signal.SIGHUP)
     pipeline.wait_said(process, "stopping")

@@ -204,8 +204,11 @@ static const char *on_one_line(struct arena *a, const char *words)
 {
     struct buf line;
     buf_init(&line, HTTP_BODY_MAX);
-    for (const char *blanks = " \t\r\n"; *(words += strspn(words, blanks)); words += strcspn(words, blanks))
-        buf_printf(&line, "%s%.*s", line.len ? " " : "", (int)strcspn(words, blanks), words);
+    for (const char *blanks = " \t\r\n"; *(words += strspn(words, blanks)); words += strcspn(words, blanks)) {
+        if (line.len > 0)
+            buf_add_str(&line, " ");
+        buf_add(&line, words, strcspn(words, blanks));
+    }
     const char *copy = arena_strdup(a, buf_str(&line));
     buf_free(&line);
     return copy;
