@@ -678,7 +678,8 @@ static void gather_services(struct round *r)
     size_t n = given->n_services;
     struct service_conf *all = arena_array(&r->arena, n + 2, sizeof(all[0]));
     r->config = *given;
-    memcpy(all, given->services, n * sizeof(all[0]));
+    for (size_t i = 0; i < n; i++)
+        all[i] = given->services[i];
     if (given->authority)
         r->lethe = add_service(all, &n, given->authority);
     const struct service_conf *lms = config_source_service(given);
